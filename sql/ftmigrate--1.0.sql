@@ -1,0 +1,111 @@
+\echo Use "CREATE EXTENSION ftmigrate" to load this file. \quit
+
+-- ---------------------------------------------------------------------------
+-- Connections: where the source and the new auth service are (options.c)
+-- ---------------------------------------------------------------------------
+
+-- ---------------------------------------------------------------------------
+-- State: runs, their tables and their log (state.c)
+-- ---------------------------------------------------------------------------
+
+CREATE TABLE @extschema@.ftm_run (
+	run_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	source pg_catalog.name NOT NULL,
+	status pg_catalog.text NOT NULL,
+	options pg_catalog.jsonb NOT NULL,
+	started_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	finished_at pg_catalog.timestamptz,
+	calls pg_catalog.int4 NOT NULL DEFAULT 1,
+	snapshot pg_catalog.text,
+	error pg_catalog.text,
+	error_code pg_catalog.text,
+	CHECK (status IN ('running', 'failed', 'loaded', 'verified', 'rolled back'))
+);
+COMMENT ON TABLE @extschema@.ftm_run IS 'migrations, one row each';
+
+CREATE TABLE @extschema@.ftm_run_table (
+	run_id pg_catalog.int8 NOT NULL REFERENCES @extschema@.ftm_run ON DELETE CASCADE,
+	table_name pg_catalog.text NOT NULL,
+	status pg_catalog.text NOT NULL,
+	relid pg_catalog.oid NOT NULL,
+	rows pg_catalog.int8,
+	bytes pg_catalog.int8,
+	ids_mapped pg_catalog.int8,
+	ids_kept pg_catalog.int8,
+	started_at pg_catalog.timestamptz,
+	finished_at pg_catalog.timestamptz,
+	error pg_catalog.text,
+	error_code pg_catalog.text,
+	fingerprint pg_catalog.int8,
+	user_map_digest pg_catalog.int8,
+	source_checksum pg_catalog.numeric,
+	target_checksum pg_catalog.numeric,
+	verified pg_catalog.bool,
+	detail pg_catalog.text,
+	PRIMARY KEY (run_id, table_name),
+	CHECK (status IN ('pending', 'loading', 'loaded', 'failed', 'rolled back'))
+);
+COMMENT ON TABLE @extschema@.ftm_run_table IS 'tables of a migration, one row each';
+
+CREATE TABLE @extschema@.ftm_log (
+	log_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	run_id pg_catalog.int8 REFERENCES @extschema@.ftm_run ON DELETE CASCADE,
+	logged_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	level pg_catalog.text NOT NULL,
+	table_name pg_catalog.text,
+	message pg_catalog.text NOT NULL
+);
+COMMENT ON TABLE @extschema@.ftm_log IS 'what happened in each migration, in order';
+
+-- ---------------------------------------------------------------------------
+-- Users: the map, and which columns hold user ids (usermap.c, plan.c)
+-- ---------------------------------------------------------------------------
+
+CREATE TABLE @extschema@.ftm_user_map (
+	source_user_id pg_catalog.uuid PRIMARY KEY,
+	target_user_id pg_catalog.uuid NOT NULL UNIQUE,
+	email pg_catalog.text,
+	run_id pg_catalog.int8,
+	created_at pg_catalog.timestamptz DEFAULT pg_catalog.clock_timestamp(),
+	retain_until pg_catalog.timestamptz
+);
+COMMENT ON TABLE @extschema@.ftm_user_map IS 'source user id to target user id, one to one';
+
+CREATE TABLE @extschema@.ftm_user_column (
+	schema_name pg_catalog.name NOT NULL,
+	table_name pg_catalog.name NOT NULL,
+	column_name pg_catalog.name NOT NULL,
+	mode pg_catalog.text,
+	unmapped pg_catalog.text,
+	origin pg_catalog.text NOT NULL DEFAULT 'manual',
+	known_ids pg_catalog.int8,
+	unknown_ids pg_catalog.int8,
+	PRIMARY KEY (schema_name, table_name, column_name),
+	CHECK (mode IN ('id', 'embedded', 'ignore')),
+	CHECK (unmapped IN ('error', 'keep')),
+	CHECK (origin IN ('foreign key', 'values', 'manual'))
+);
+COMMENT ON TABLE @extschema@.ftm_user_column IS
+	'columns that hold user ids, beyond those that foreign keys tell; mode NULL: not decided yet';
+
+-- ---------------------------------------------------------------------------
+-- Plan (plan.c)
+-- ---------------------------------------------------------------------------
+
+-- ---------------------------------------------------------------------------
+-- Runs (run.c)
+-- ---------------------------------------------------------------------------
+
+-- ---------------------------------------------------------------------------
+-- Verification (verify.c)
+-- ---------------------------------------------------------------------------
+
+-- ---------------------------------------------------------------------------
+-- Dump the state with the database
+-- ---------------------------------------------------------------------------
+
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_run', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_run_table', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_log', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_user_map', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_user_column', '');

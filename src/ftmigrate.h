@@ -1,0 +1,55 @@
+/*-------------------------------------------------------------------------
+ *
+ * ftmigrate.h
+ *		Settings of the extension and the words that every module shares.
+ *
+ * A row's way through the program:
+ *
+ *		source.c (libpq stream) -> rewrite.c (user ids) -> load.c (CopyFrom)
+ *
+ * and the run around it: run.c holds the SQL functions, leader.c the steps,
+ * pool.c the background workers as the leader sees them, worker.c what a
+ * worker does, state.c the rows in ftm_run, ftm_run_table and ftm_log.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_FTMIGRATE_H
+#define FTM_FTMIGRATE_H
+
+#include "nodes/pg_list.h"
+
+#define FTM_EXTENSION_NAME	"ftmigrate"
+
+/* Settings; see ftmigrate.c for their meaning, units and bounds. */
+extern int	ftm_workers;
+extern int	ftm_connect_timeout;
+extern int	ftm_network_timeout;
+extern int	ftm_lock_timeout;
+extern int	ftm_retention_days;
+
+/*
+ * Name of the schema that holds the extension's objects, palloc'd, not
+ * quoted.  Error if the extension is not installed in this database.
+ */
+extern char *ftm_extension_schema(void);
+
+/* The same, quoted for use in SQL: "ext". */
+extern const char *ftm_extension_schema_quoted(void);
+
+/* Owner of the extension, in whose name state tables are read and written. */
+extern Oid	ftm_extension_owner(void);
+
+/*
+ * What a call works on: the four parameters that every function has.
+ * schemas, include and exclude are Lists of char *; NIL stands for "not
+ * given" in include and exclude.
+ */
+typedef struct Scope
+{
+	char	   *source;			/* name of the foreign server */
+	List	   *schemas;
+	List	   *include;
+	List	   *exclude;
+} Scope;
+
+#endif							/* FTM_FTMIGRATE_H */

@@ -1,0 +1,107 @@
+/*-------------------------------------------------------------------------
+ *
+ * plan.h
+ *		Two catalogs -> a list of table loads, and everything that is wrong.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_PLAN_H
+#define FTM_PLAN_H
+
+#include "catalog.h"
+#include "rewrite.h"
+
+/* How a table's rows get into the target. */
+typedef enum LoadMethod
+{
+	LOAD_FAST,					/* new relfilenode, indexes off, FREEZE */
+	LOAD_PLAIN,					/* CopyFrom into the table as it is:
+								 * partitioned roots, other access methods */
+	LOAD_REFUSED				/* storage managed by another extension */
+} LoadMethod;
+
+/* Why a column is rewritten; also ftm_user_column.origin. */
+typedef enum UserColumnOrigin
+{
+	ORIGIN_NONE,
+	ORIGIN_FOREIGN_KEY,
+	ORIGIN_VALUES,
+	ORIGIN_MANUAL
+} UserColumnOrigin;
+
+typedef struct PlanColumn
+{
+	CatalogColumn *source;
+	CatalogColumn *target;
+	bool		generated;		/* generated on the target: not copied */
+	bool		type_differs;	/* a lossless pair that needs text format */
+	RewriteMode mode;
+	bool		unmapped_is_error;
+	UserColumnOrigin origin;
+	char	   *origin_detail;	/* "foreign key to auth.users", ... */
+} PlanColumn;
+
+typedef struct PlanTable
+{
+	CatalogTable *source;
+	CatalogTable *target;
+	char	   *name;			/* the target's qualified name: the table's name
+								 * in every result and state table */
+	int			level;			/* 0: refers to no other table of the plan;
+								 * tables in a cycle share a level */
+	bool		binary;
+	LoadMethod	method;
+	List	   *notes;			/* char *: why text, why plain, warnings */
+	List	   *columns;		/* of PlanColumn, in the source's order */
+	double		seconds;		/* estimate, 50 % added; < 0 if not measured */
+	char	   *copy_sql;		/* COPY (SELECT ...) TO STDOUT ... */
+	uint64		fingerprint;	/* of relation, columns and decisions: a loaded
+								 * table whose plan has another fingerprint is
+								 * loaded again */
+} PlanTable;
+
+typedef struct MigrationPlan
+{
+	Catalog    *source;
+	Catalog    *target;
+	List	   *tables;			/* of PlanTable, largest first */
+	List	   *foreign_keys;	/* of CatalogForeignKey (target) that refer to
+								 * or from a table of the plan, partitions'
+								 * children included */
+	List	   *sequences;		/* of PlanSequence */
+	List	   *problems;		/* char *: what makes a run impossible, each a
+								 * full sentence with its remedy */
+	List	   *warnings;		/* char * */
+} MigrationPlan;
+
+typedef struct PlanSequence
+{
+	CatalogSequence *source;
+	CatalogSequence *target;
+} PlanSequence;
+
+/*
+ * Build the plan for scope: reads the source's catalog over source and the
+ * target's through SPI, matches them, finds user-id columns, chooses formats.
+ * Never fails for what it finds, but collects it in problems; errors are only
+ * those of reading.  include/exclude patterns that match nothing are an error.
+ * unmapped: "error", "keep" or NULL (as ftm_user_column says).  Result in the
+ * current memory context.  Holds no lock on a user table afterwards.
+ */
+extern MigrationPlan *ftm_plan_build(const Scope *scope,
+									 SourceConnection *source,
+									 const char *unmapped);
+
+/* Raise all problems of the plan as one error, if there are any. */
+extern void ftm_plan_raise_problems(const MigrationPlan *plan);
+
+/*
+ * Estimate seconds per table from sizes and a measured sample of the source
+ * (at most about two seconds of reading).
+ */
+extern void ftm_plan_estimate(MigrationPlan *plan, SourceConnection *source);
+
+/* "id", "embedded", "keep" for a mode of the rewriter. */
+extern const char *ftm_plan_mode_name(RewriteMode mode);
+
+#endif							/* FTM_PLAN_H */

@@ -1,0 +1,48 @@
+/*-------------------------------------------------------------------------
+ *
+ * rowset.h
+ *		A small query result as text, the same for source and target.
+ *
+ * The catalogs of both ends are read with the very same SQL; whether it went
+ * over libpq (ftm_source_query) or through SPI (ftm_target_query), the answer
+ * is a RowSet.  Meant for catalogs and counts, not for tables of data: all
+ * rows are in memory.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_ROWSET_H
+#define FTM_ROWSET_H
+
+typedef struct RowSet
+{
+	int			nrows;
+	int			ncolumns;
+	char	  **values;			/* nrows * ncolumns; NULL stands for SQL NULL */
+} RowSet;
+
+/* Value at (row, column), counted from 0; NULL stands for SQL NULL. */
+static inline char *
+ftm_rowset_value(const RowSet *rows, int row, int column)
+{
+	return rows->values[row * rows->ncolumns + column];
+}
+
+/* The same as a bool: 't' is true, NULL and everything else is false. */
+static inline bool
+ftm_rowset_bool(const RowSet *rows, int row, int column)
+{
+	const char *value = ftm_rowset_value(rows, row, column);
+
+	return value != NULL && value[0] == 't';
+}
+
+/* The same as a 64-bit integer; NULL is 0. */
+static inline int64
+ftm_rowset_int64(const RowSet *rows, int row, int column)
+{
+	const char *value = ftm_rowset_value(rows, row, column);
+
+	return value != NULL ? strtoll(value, NULL, 10) : 0;
+}
+
+#endif							/* FTM_ROWSET_H */

@@ -1,0 +1,76 @@
+/*-------------------------------------------------------------------------
+ *
+ * source.h
+ *		The source database, read over libpq from inside a backend.
+ *
+ * Every wait is on the process latch, so that cancel, statement_timeout and
+ * termination end it at once.  A connection belongs to a memory context: when
+ * that context goes, the connection is closed, errors included.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_SOURCE_H
+#define FTM_SOURCE_H
+
+#include "options.h"
+#include "rowset.h"
+
+typedef struct SourceConnection SourceConnection;
+
+/*
+ * Connect and set up the session (see DESIGN: read only, row_security off,
+ * timeouts off and read back, fixed formats).  The connection and its libpq
+ * state are closed when context is reset or deleted.  Errors: SQLSTATE of the
+ * server or 08001, message "could not connect to source "%s"", hints for the
+ * well-known causes.  Never mentions the connection string.
+ */
+extern SourceConnection *ftm_source_connect(const SourceServer *server,
+											MemoryContext context);
+extern void ftm_source_disconnect(SourceConnection *source);
+
+/* PQserverVersion() of the other end: 150020, 170004, ... */
+extern int	ftm_source_version(const SourceConnection *source);
+
+/* Is the connection encrypted? */
+extern bool ftm_source_uses_tls(const SourceConnection *source);
+
+/*
+ * Run one statement with text parameters and return its rows, allocated in
+ * the current memory context.  The source's errors are re-raised with their
+ * own SQLSTATE, detail and hint, and the server's name as context.
+ */
+extern RowSet *ftm_source_query(SourceConnection *source, const char *sql,
+								int nparams, const char *const *params);
+
+/*
+ * The same in two halves, so that both servers can work at the same time.
+ * Nothing else may be sent between them.
+ */
+extern void ftm_source_send_query(SourceConnection *source, const char *sql,
+								  int nparams, const char *const *params);
+extern RowSet *ftm_source_receive(SourceConnection *source);
+
+/*
+ * Begin the REPEATABLE READ READ ONLY transaction of a run.  export: returns
+ * the exported snapshot's name, valid while this connection stays in the
+ * transaction.  import: the transaction sees that very snapshot.
+ */
+extern char *ftm_source_export_snapshot(SourceConnection *source);
+extern void ftm_source_import_snapshot(SourceConnection *source,
+									   const char *snapshot);
+
+/* End the transaction, if one is open. */
+extern void ftm_source_end_snapshot(SourceConnection *source);
+
+/*
+ * COPY ... TO STDOUT.  ftm_source_copy_read() returns the length of the next
+ * CopyData message, *data pointing to it until the next call; 0 if none has
+ * arrived yet and wait is false; -1 at the end of the stream, when the
+ * server's command completion has been read and was in order.
+ */
+extern void ftm_source_copy_begin(SourceConnection *source, const char *sql,
+								  int ncolumns, bool binary);
+extern int	ftm_source_copy_read(SourceConnection *source, char **data,
+								 bool wait);
+
+#endif							/* FTM_SOURCE_H */

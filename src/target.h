@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * target.h
+ *		SQL in the target database, through SPI, under pinned settings.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_TARGET_H
+#define FTM_TARGET_H
+
+#include "rowset.h"
+
+/*
+ * Pin the settings under which the extension's own SQL runs (search_path,
+ * output formats, row_security, time zone), until ftm_target_restore() or the
+ * end of the (sub)transaction.  Returns the GUC nest level to hand to
+ * ftm_target_restore().
+ */
+extern int	ftm_target_pin_settings(void);
+extern void ftm_target_restore(int nestlevel);
+
+/*
+ * Run one statement with text parameters ($1 ...; NULL for SQL NULL; cast
+ * them in the SQL) and return its rows, allocated in the current memory
+ * context.  Runs as the current user.  Needs a transaction; takes a new
+ * snapshot each time.  Errors of the statement are raised as they are.
+ */
+extern RowSet *ftm_target_query(const char *sql, int nparams,
+								const char *const *params);
+
+/*
+ * The same as the owner of the extension: for the state tables, which callers
+ * of a migration need no rights on.  The caller has checked what must be
+ * checked.
+ */
+extern RowSet *ftm_target_query_as_owner(const char *sql, int nparams,
+										 const char *const *params);
+
+#endif							/* FTM_TARGET_H */

@@ -1,0 +1,36 @@
+/*-------------------------------------------------------------------------
+ *
+ * usermap.h
+ *		The user map (table ftm_user_map) as a hash in memory.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_USERMAP_H
+#define FTM_USERMAP_H
+
+#include "utils/uuid.h"
+
+typedef struct UserMap UserMap;
+
+/*
+ * Read ftm_user_map, as the owner of the extension, into a hash allocated in
+ * context.  Error if some target id is also another entry's source id: such a
+ * map cannot be applied backwards.
+ */
+extern UserMap *ftm_usermap_load(MemoryContext context);
+
+/* Look-ups, both ways; false if the map lacks the id. */
+extern bool ftm_usermap_target(const UserMap *map, const uint8_t source[16],
+							   uint8_t target[16]);
+extern bool ftm_usermap_source(const UserMap *map, const uint8_t target[16],
+							   uint8_t source[16]);
+
+extern int64 ftm_usermap_size(const UserMap *map);
+
+/*
+ * A 64-bit digest of the map's pairs, whatever their order: two maps with the
+ * same digest are taken to be the same.
+ */
+extern uint64 ftm_usermap_digest(const UserMap *map);
+
+#endif							/* FTM_USERMAP_H */
