@@ -1,0 +1,136 @@
+/*-------------------------------------------------------------------------
+ *
+ * ftmigrate.c
+ *		Module magic, settings, and where the extension is installed.
+ *
+ * Nothing here needs shared_preload_libraries: the library is loaded by the
+ * first call of one of its functions, and by background workers.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_extension.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "ftmigrate.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+int			ftm_workers;
+int			ftm_connect_timeout;
+int			ftm_network_timeout;
+int			ftm_lock_timeout;
+int			ftm_retention_days;
+
+void
+_PG_init(void)
+{
+	DefineCustomIntVariable("ftmigrate.workers",
+							"Number of background workers that load tables.",
+							"The source sees one connection more than this.",
+							&ftm_workers,
+							2, 1, 64,
+							PGC_USERSET, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("ftmigrate.connect_timeout",
+							"Time allowed for connecting to the source.",
+							NULL,
+							&ftm_connect_timeout,
+							10, 1, 3600,
+							PGC_USERSET, GUC_UNIT_S,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("ftmigrate.network_timeout",
+							"Time after which an unacknowledged connection to the source is given up.",
+							"Sets libpq's tcp_user_timeout.",
+							&ftm_network_timeout,
+							60000, 1000, INT_MAX,
+							PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("ftmigrate.lock_timeout",
+							"Time a worker waits for a lock on a target table.",
+							NULL,
+							&ftm_lock_timeout,
+							10000, 1, INT_MAX,
+							PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("ftmigrate.retention_days",
+							"Number of days for which the user map is kept.",
+							"Entries made by a run may be purged after this time.",
+							&ftm_retention_days,
+							90, 1, 36500,
+							PGC_USERSET, 0,
+							NULL, NULL, NULL);
+
+	MarkGUCPrefixReserved("ftmigrate");
+}
+
+/*
+ * Schema and owner as pg_extension has them now.  There is no syscache for
+ * that catalog.
+ */
+static void
+read_extension(Oid *schema, Oid *owner)
+{
+	Relation	rel;
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_extension_extname,
+				BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum(FTM_EXTENSION_NAME));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"%s\" is not installed in this database",
+						FTM_EXTENSION_NAME),
+				 errhint("Execute CREATE EXTENSION %s.", FTM_EXTENSION_NAME)));
+
+	*schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
+	*owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
+char *
+ftm_extension_schema(void)
+{
+	Oid			schema;
+	Oid			owner;
+
+	read_extension(&schema, &owner);
+	return get_namespace_name(schema);
+}
+
+const char *
+ftm_extension_schema_quoted(void)
+{
+	return quote_identifier(ftm_extension_schema());
+}
+
+Oid
+ftm_extension_owner(void)
+{
+	Oid			schema;
+	Oid			owner;
+
+	read_extension(&schema, &owner);
+	return owner;
+}

@@ -1,0 +1,149 @@
+/*-------------------------------------------------------------------------
+ *
+ * target.c
+ *		SQL in the target database, through SPI, under pinned settings.
+ *
+ * A caller's settings must never bend a migration: names are resolved in
+ * pg_catalog only, and values are written in one form whatever ALTER ROLE or
+ * ALTER DATABASE say.  Nothing unqualified in the extension's SQL refers to
+ * anything but pg_catalog.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "ftmigrate.h"
+#include "target.h"
+
+/*
+ * The settings that decide how values are read and written.  source.c sets
+ * the same on the other end.
+ */
+static const struct
+{
+	const char *name;
+	const char *value;
+}			pinned_settings[] =
+{
+	{"search_path", "pg_catalog, pg_temp"},
+	{"row_security", "off"},
+	{"datestyle", "ISO, YMD"},
+	{"intervalstyle", "postgres"},
+	{"extra_float_digits", "3"},
+	{"timezone", "UTC"},
+	{"bytea_output", "hex"},
+	{"xmloption", "content"},
+	{"lc_monetary", "C"},
+	{"lc_numeric", "C"},
+	{"quote_all_identifiers", "off"},
+};
+
+int
+ftm_target_pin_settings(void)
+{
+	int			nestlevel = NewGUCNestLevel();
+
+	for (int i = 0; i < (int) lengthof(pinned_settings); i++)
+		(void) set_config_option(pinned_settings[i].name,
+								 pinned_settings[i].value,
+								 PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	return nestlevel;
+}
+
+void
+ftm_target_restore(int nestlevel)
+{
+	AtEOXact_GUC(false, nestlevel);
+}
+
+/*
+ * Copy SPI's current result as text into context.
+ */
+static RowSet *
+copy_result(MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	RowSet	   *rows = palloc0(sizeof(RowSet));
+
+	if (SPI_tuptable != NULL)
+	{
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+
+		rows->nrows = (int) SPI_processed;
+		rows->ncolumns = desc->natts;
+		rows->values = palloc_extended(sizeof(char *) * Max(1, (Size) rows->nrows * rows->ncolumns),
+									   MCXT_ALLOC_HUGE);
+		for (int row = 0; row < rows->nrows; row++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			for (int column = 0; column < rows->ncolumns; column++)
+			{
+				/* palloc'd in the current context */
+				char	   *value = SPI_getvalue(SPI_tuptable->vals[row], desc,
+												 column + 1);
+
+				rows->values[row * rows->ncolumns + column] = value;
+			}
+		}
+	}
+	MemoryContextSwitchTo(old);
+	return rows;
+}
+
+RowSet *
+ftm_target_query(const char *sql, int nparams, const char *const *params)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Oid		   *types = palloc(sizeof(Oid) * Max(1, nparams));
+	Datum	   *values = palloc0(sizeof(Datum) * Max(1, nparams));
+	char	   *nulls = palloc(Max(1, nparams));
+	RowSet	   *rows;
+	int			nestlevel;
+	int			result;
+
+	for (int i = 0; i < nparams; i++)
+	{
+		types[i] = TEXTOID;
+		nulls[i] = params[i] == NULL ? 'n' : ' ';
+		if (params[i] != NULL)
+			values[i] = CStringGetTextDatum(params[i]);
+	}
+
+	nestlevel = ftm_target_pin_settings();
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	result = SPI_execute_with_args(sql, nparams, types, values, nulls,
+								   false, 0);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_with_args failed: %s",
+			 SPI_result_code_string(result));
+	rows = copy_result(context);
+	SPI_finish();
+	ftm_target_restore(nestlevel);
+	return rows;
+}
+
+RowSet *
+ftm_target_query_as_owner(const char *sql, int nparams,
+						  const char *const *params)
+{
+	RowSet	   *rows;
+	Oid			userid;
+	int			security_context;
+
+	/* An error resets both at the abort of the (sub)transaction. */
+	GetUserIdAndSecContext(&userid, &security_context);
+	SetUserIdAndSecContext(ftm_extension_owner(),
+						   security_context | SECURITY_LOCAL_USERID_CHANGE);
+	rows = ftm_target_query(sql, nparams, params);
+	SetUserIdAndSecContext(userid, security_context);
+	return rows;
+}
