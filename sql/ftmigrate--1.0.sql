@@ -4,6 +4,31 @@
 -- Connections: where the source and the new auth service are (options.c)
 -- ---------------------------------------------------------------------------
 
+CREATE FUNCTION @extschema@.ftm_source_validator(pg_catalog.text[], pg_catalog.oid)
+	RETURNS pg_catalog.void
+	AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
+COMMENT ON FUNCTION @extschema@.ftm_source_validator(pg_catalog.text[], pg_catalog.oid) IS
+	'checks the options of servers and user mappings of ftm_source';
+
+CREATE FOREIGN DATA WRAPPER ftm_source
+	VALIDATOR @extschema@.ftm_source_validator NO HANDLER;
+COMMENT ON FOREIGN DATA WRAPPER ftm_source IS
+	'source databases of migrations: where they are and how to log in';
+
+CREATE FUNCTION @extschema@.ftm_stack_auth_validator(pg_catalog.text[], pg_catalog.oid)
+	RETURNS pg_catalog.void
+	AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
+COMMENT ON FUNCTION @extschema@.ftm_stack_auth_validator(pg_catalog.text[], pg_catalog.oid) IS
+	'checks the options of servers and user mappings of ftm_stack_auth';
+
+CREATE FOREIGN DATA WRAPPER ftm_stack_auth
+	VALIDATOR @extschema@.ftm_stack_auth_validator NO HANDLER;
+COMMENT ON FOREIGN DATA WRAPPER ftm_stack_auth IS
+	'Stack Auth projects that users move to: where they are and with which key';
+
+REVOKE ALL ON FUNCTION @extschema@.ftm_source_validator(pg_catalog.text[], pg_catalog.oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.ftm_stack_auth_validator(pg_catalog.text[], pg_catalog.oid) FROM PUBLIC;
+
 -- ---------------------------------------------------------------------------
 -- State: runs, their tables and their log (state.c)
 -- ---------------------------------------------------------------------------

@@ -51,4 +51,13 @@ ftm_wait_event(void)
 	pg_class_ownercheck(relid, roleid)
 #endif
 
+/* Permission checks likewise. */
+#if PG_VERSION_NUM >= 160000
+#define ftm_server_aclcheck(serverid, roleid, mode) \
+	object_aclcheck(ForeignServerRelationId, serverid, roleid, mode)
+#else
+#define ftm_server_aclcheck(serverid, roleid, mode) \
+	pg_foreign_server_aclcheck(serverid, roleid, mode)
+#endif
+
 #endif							/* FTM_COMPAT_H */

@@ -20,6 +20,8 @@ typedef struct SourceServer
 	char	   *name;			/* of the foreign server */
 	char	   *host;			/* for messages; may be NULL (default socket) */
 	char	   *port;			/* for messages; may be NULL */
+	int			connect_timeout;	/* seconds: the server's option of this
+									 * name, else ftmigrate.connect_timeout */
 	const char **keywords;		/* NULL-terminated */
 	const char **values;
 	bool		require_password;	/* caller is not a superuser: libpq must
@@ -34,6 +36,13 @@ typedef struct SourceServer
  * pooler (port 6543).  Result in the current memory context.
  */
 extern SourceServer *ftm_options_source_server(const char *name);
+
+/*
+ * Error if host and port (either may be NULL) are Supabase's pooler in
+ * transaction mode, which cannot keep a session, let alone a snapshot.
+ */
+extern void ftm_options_refuse_transaction_pooler(const char *host,
+												  const char *port);
 
 /* Connection parameters of a Stack Auth server. */
 typedef struct AuthServer
