@@ -1,7 +1,12 @@
 # ftmigrate: everything that builds and tests it.
 #
-#   make && make install        build and install with the pg_config in PATH
-#   make check                  everything script/test runs, against the installed extension
+#   make && make install   build, and install with the pg_config in PATH
+#   make installcheck      regression and isolation tests on a running server
+#   make check-KIND        tests of a KIND (unit, regress, isolation, tap) on
+#                          servers of their own, without installing anything;
+#                          TESTS="name ..." runs some of them
+#
+# script/test is check-KIND for all of them, with all that it needs.
 
 EXTENSION = ftmigrate
 MODULE_big = ftmigrate
@@ -15,9 +20,53 @@ PG_CFLAGS = -Wall -Wextra -isystem $(shell $(PG_CONFIG) --includedir-server) $(C
 SHLIB_LINK_INTERNAL = $(libpq)
 SHLIB_LINK = -lcurl -ljson-c
 
+REGRESS := $(basename $(notdir $(sort $(wildcard test/sql/*.sql))))
+REGRESS_OPTS = --inputdir=test
+ISOLATION := $(basename $(notdir $(sort $(wildcard test/specs/*.spec))))
+ISOLATION_OPTS = --inputdir=test
+TEMP_CONFIG = test/server.conf
+EXTRA_CLEAN = tmp_install
+
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 # pg_config's own flags end in -g -O2; a header changed means everything changed.
 $(OBJS): $(wildcard src/*.h)
+
+# A private copy of the server with the extension installed in it.  PostgreSQL
+# finds its other folders relative to its binary, so the binaries are copied
+# and the rest may be links.
+tmp-install: all
+	rm -rf tmp_install
+	$(MKDIR_P) 'tmp_install$(bindir)' 'tmp_install$(pkglibdir)' 'tmp_install$(datadir)'
+	cp -rL '$(bindir)/.' 'tmp_install$(bindir)'
+	cp -rs '$(pkglibdir)/.' 'tmp_install$(pkglibdir)'
+	cp -rs '$(datadir)/.' 'tmp_install$(datadir)'
+	$(MAKE) uninstall install DESTDIR='$(CURDIR)/tmp_install'
+
+# The server's own make variables say how to run tests of a build; they look
+# for tmp_install here.
+abs_top_builddir = $(CURDIR)
+subdir = $(EXTENSION)
+
+check-unit:
+	$(if $(wildcard test/unit/Makefile),$(MAKE) -C test/unit check)
+
+check-regress:
+	$(pg_regress_check) $(REGRESS_OPTS) $(or $(TESTS),$(REGRESS))
+
+# Expected output is in expected/, for which pg_isolation_regress looks in its
+# output directory only.
+check-isolation:
+	rm -rf output_iso && mkdir output_iso && ln -s ../expected output_iso
+	$(pg_isolation_regress_check) $(ISOLATION_OPTS) $(or $(TESTS),$(ISOLATION))
+
+check-tap:
+	rm -rf tmp_check && mkdir tmp_check
+	TESTDIR='$(CURDIR)' TEMP_CONFIG='$(CURDIR)/$(TEMP_CONFIG)' \
+	PG_REGRESS='$(top_builddir)/src/test/regress/pg_regress' \
+	$(with_temp_install) $(PROVE) $(PG_PROVE_FLAGS) -I test/perl $(PROVE_FLAGS) \
+	$(or $(TESTS:%=test/t/%.pl),$(sort $(wildcard test/t/*.pl)))
+
+.PHONY: tmp-install check-unit check-regress check-isolation check-tap

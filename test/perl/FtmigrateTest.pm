@@ -1,0 +1,440 @@
+
+=pod
+
+=head1 NAME
+
+FtmigrateTest - a source, a target, and what tests do to them
+
+=head1 SYNOPSIS
+
+  use FtmigrateTest;
+
+  # A database as Supabase has it, and an empty one with the same tables
+  my $source = start_source(users => 5, readings => 100);
+  my $target = start_target($source);
+  fill_user_map($source, $target);
+
+  # SQL and its result as text; dies on errors
+  my $rows = $target->sql('SELECT * FROM ftm_run_migration(users => false)');
+
+  # SQL that fails
+  my ($state, $message) = $target->sql_error('SELECT ftm_verify()');
+
+  # SQL in the background
+  my $call = $target->start_sql('SELECT ftm_run_migration(users => false)');
+  kill 'KILL', $target->wait_for_pid("backend_type LIKE 'ftmigrate%'");
+  my ($exit_code, $stdout, $stderr) = $call->finish;
+
+=head1 DESCRIPTION
+
+Servers are PostgreSQL::Test::Cluster nodes whose connections come as the
+superuser of that kind of server: supabase_admin on a source, postgres on a
+target.  Those two connect over a Unix socket and are trusted; a target reaches
+its source over TCP on 127.0.0.1 with a password, as in real life.
+
+=cut
+
+package FtmigrateTest;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use File::Basename;
+use File::Spec;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(
+  fill_user_map
+  fixture
+  start_node
+  start_source
+  start_target
+);
+
+my $fixtures = File::Spec->rel2abs(dirname(__FILE__) . '/../fixtures');
+
+# Who reads the source: not a superuser, as on Supabase.  The password needs
+# quoting in SQL, in a connection string and in a URI.
+our $source_role     = 'postgres';
+our $source_password = q(pass'word "1" \2 %3 @4 /5);
+
+=pod
+
+=head1 FUNCTIONS
+
+=over
+
+=item fixture(NAME)
+
+Path of a file in test/fixtures.
+
+=cut
+
+sub fixture
+{
+	my ($name) = @_;
+	return "$fixtures/$name";
+}
+
+=pod
+
+=item start_node(NAME, superuser => ROLE, conf => TEXT)
+
+A running server without anything in it.  conf goes to postgresql.conf; apart
+from that and from what test/server.conf says it has the defaults of
+PostgreSQL, wal_level included.
+
+=cut
+
+sub start_node
+{
+	my ($name, %params) = @_;
+	my $superuser = $params{superuser} || 'postgres';
+
+	my $node = FtmigrateTest::Node->new($name);
+	$node->{_superuser} = $superuser;
+	$node->init(extra => [ '-U', $superuser ]);
+	$node->append_conf('postgresql.conf', <<CONF);
+listen_addresses = '127.0.0.1'
+wal_level = replica
+CONF
+	$node->append_conf('postgresql.conf', $params{conf}) if $params{conf};
+
+	unlink $node->data_dir . '/pg_hba.conf';
+	$node->append_conf('pg_hba.conf', <<HBA);
+local all all trust
+host all all 127.0.0.1/32 scram-sha-256
+HBA
+	$node->start;
+	return $node;
+}
+
+=pod
+
+=item start_source(users => 5, readings => 100, name => 'source', conf => TEXT)
+
+A server that holds the Supabase-shaped source, of the given size.
+
+=cut
+
+sub start_source
+{
+	my (%params) = @_;
+	my $users    = $params{users}    // 5;
+	my $readings = $params{readings} // 100;
+
+	my $node = start_node(
+		$params{name} || 'source',
+		superuser => 'supabase_admin',
+		conf      => $params{conf});
+	$node->load(
+		'source.sql',
+		users    => $users,
+		readings => $readings);
+	$node->sql("ALTER ROLE $source_role PASSWORD "
+		  . $node->literal($source_password));
+	return $node;
+}
+
+=pod
+
+=item start_target(SOURCE, name => 'target', schema => 'public', conf => TEXT)
+
+A server that holds the application's empty tables, the extension, in the given
+schema, and the connection to SOURCE under its default name, supabase, for the
+superuser.  The extension's schema is in the search_path.  Without a SOURCE
+there is no connection.
+
+=cut
+
+sub start_target
+{
+	my ($source, %params) = @_;
+	my $schema = $params{schema} || 'public';
+
+	my $node = start_node($params{name} || 'target', conf => $params{conf});
+	$node->load('target.sql');
+	$node->sql(<<SQL);
+CREATE SCHEMA IF NOT EXISTS $schema;
+CREATE EXTENSION ftmigrate SCHEMA $schema;
+ALTER DATABASE postgres SET search_path = public, $schema;
+SQL
+	$node->connect_source($source) if $source;
+	return $node;
+}
+
+=pod
+
+=item fill_user_map(SOURCE, TARGET)
+
+Gives every user of SOURCE a new id in TARGET's ftm_user_map: the one that
+test/fixtures/user_map.sql says.
+
+=cut
+
+sub fill_user_map
+{
+	my ($source, $target) = @_;
+
+	my $ids = $source->sql('SELECT id FROM auth.users');
+	$target->load('user_map.sql', ids => $ids);
+	return;
+}
+
+=pod
+
+=back
+
+=head1 METHODS OF A NODE
+
+In addition to those of PostgreSQL::Test::Cluster; all use the database
+postgres.
+
+=over
+
+=cut
+
+package FtmigrateTest::Node;
+
+use strict;
+use warnings;
+
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use Time::HiRes;
+
+use parent -norequire, 'PostgreSQL::Test::Cluster';
+
+# Every connection of PostgreSQL::Test::Cluster is made from this.
+sub connstr
+{
+	my ($self, @params) = @_;
+	return $self->SUPER::connstr(@params) . " user=$self->{_superuser}";
+}
+
+=pod
+
+=item $node->sql(SQL)
+
+Runs statements, dies if one fails, returns what psql prints, unaligned.
+
+=cut
+
+sub sql
+{
+	my ($self, $sql, %params) = @_;
+	return $self->safe_psql('postgres', $sql, %params);
+}
+
+=pod
+
+=item $node->sql_error(SQL)
+
+Runs statements of which one must fail; returns its SQLSTATE and everything
+psql printed to stderr (message, detail, hint).
+
+=cut
+
+sub sql_error
+{
+	my ($self, $sql, %params) = @_;
+	my $stderr = '';
+
+	my $exit_code = $self->psql(
+		'postgres', $sql, %params,
+		stderr       => \$stderr,
+		extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	die "statement did not fail: $sql\n" if $exit_code != 3;
+	$stderr =~ /(?:ERROR|FATAL): +([0-9A-Z]{5}): /
+	  or die "no SQLSTATE in: $stderr\n";
+	return ($1, $stderr);
+}
+
+=pod
+
+=item $node->load(FILE, NAME => VALUE, ...)
+
+Runs a file of test/fixtures with psql variables set.
+
+=cut
+
+sub load
+{
+	my ($self, $file, %variables) = @_;
+	my @set = map { ('-v', "$_=$variables{$_}") } sort keys %variables;
+
+	local %ENV = $self->_get_env();
+	PostgreSQL::Test::Utils::system_or_bail(
+		$self->installed_command('psql'),
+		'-Xq', '-o', File::Spec->devnull,
+		'-v', 'ON_ERROR_STOP=1',
+		'-d', $self->connstr('postgres'),
+		@set, '-f', FtmigrateTest::fixture($file));
+	return;
+}
+
+=pod
+
+=item $node->literal(TEXT)
+
+TEXT as an SQL string.
+
+=cut
+
+sub literal
+{
+	my ($self, $text) = @_;
+	my $escape = $text =~ /\\/ ? 'E' : '';
+
+	$text =~ s/(['\\])/$1$1/g;
+	return "$escape'$text'";
+}
+
+=pod
+
+=item $node->uri()
+
+How a target reaches this server if it is a source: over TCP, as the role that
+reads it, with its password.
+
+=cut
+
+sub uri
+{
+	my ($self) = @_;
+	my $password = $FtmigrateTest::source_password;
+
+	$password =~ s/([^A-Za-z0-9])/sprintf '%%%02X', ord $1/ge;
+	return "postgresql://$FtmigrateTest::source_role:$password\@127.0.0.1:"
+	  . $self->port
+	  . '/postgres';
+}
+
+=pod
+
+=item $node->connect_source(SOURCE, name => 'supabase', for => 'CURRENT_USER')
+
+Creates the foreign server and the user mapping that lead to SOURCE.
+
+=cut
+
+sub connect_source
+{
+	my ($self, $source, %params) = @_;
+	my $name     = $params{name} || 'supabase';
+	my $for      = $params{for}  || 'CURRENT_USER';
+	my $port     = $source->port;
+	my $password = $self->literal($FtmigrateTest::source_password);
+
+	$self->sql(<<SQL);
+CREATE SERVER $name FOREIGN DATA WRAPPER ftm_source
+	OPTIONS (host '127.0.0.1', port '$port', dbname 'postgres');
+CREATE USER MAPPING FOR $for SERVER $name
+	OPTIONS (user '$FtmigrateTest::source_role', password $password);
+SQL
+	return;
+}
+
+=pod
+
+=item $node->start_sql(SQL)
+
+Starts psql with these statements and returns at once.  The result's method
+finish() waits and returns psql's exit code, stdout and stderr; kill_kill()
+ends psql.
+
+=cut
+
+sub start_sql
+{
+	my ($self, $sql) = @_;
+	my $call = bless { stdout => '', stderr => '' }, 'FtmigrateTest::Call';
+
+	local %ENV = $self->_get_env();
+	$call->{run} = IPC::Run::start(
+		[
+			$self->installed_command('psql'),
+			'-XAtq', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose',
+			'-d', $self->connstr('postgres'), '-c', $sql
+		],
+		'<', \undef, '>', \$call->{stdout}, '2>', \$call->{stderr},
+		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	return $call;
+}
+
+=pod
+
+=item $node->wait_for(QUERY)
+
+Waits until QUERY returns true; dies if it does not in time.
+
+=cut
+
+sub wait_for
+{
+	my ($self, $query) = @_;
+
+	$self->poll_query_until('postgres', $query)
+	  or die "timed out waiting for: $query\n";
+	return;
+}
+
+=pod
+
+=item $node->wait_for_pid(CONDITION)
+
+Waits for a process of which the CONDITION on pg_stat_activity is true, and
+returns its process id.
+
+=cut
+
+sub wait_for_pid
+{
+	my ($self, $condition) = @_;
+	my $attempts = 100 * $PostgreSQL::Test::Utils::timeout_default;
+
+	for (1 .. $attempts)
+	{
+		my $pid = $self->sql(<<SQL);
+SELECT pid FROM pg_stat_activity
+WHERE ($condition) AND pid <> pg_backend_pid() LIMIT 1
+SQL
+		return $pid if $pid;
+		Time::HiRes::usleep(10_000);
+	}
+	die "timed out waiting for a process with $condition\n";
+}
+
+=pod
+
+=back
+
+=cut
+
+package FtmigrateTest::Call;
+
+use strict;
+use warnings;
+
+sub finish
+{
+	my ($self) = @_;
+
+	$self->{run}->finish;
+	return ($self->{run}->result(0), $self->{stdout}, $self->{stderr});
+}
+
+sub kill_kill
+{
+	my ($self) = @_;
+
+	$self->{run}->kill_kill;
+	return;
+}
+
+1;
