@@ -125,6 +125,65 @@ COMMENT ON TABLE @extschema@.ftm_user_column IS
 -- Verification (verify.c)
 -- ---------------------------------------------------------------------------
 
+-- What the target's half of a checksum maps ids back with (mapback.c).  They
+-- read the user map, whatever the caller may do with it: not for PUBLIC.
+
+CREATE FUNCTION @extschema@.ftm_source_user_id(value pg_catalog.uuid)
+RETURNS pg_catalog.uuid
+AS 'MODULE_PATHNAME', 'ftm_source_user_id'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION @extschema@.ftm_source_user_id(pg_catalog.uuid) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.ftm_source_user_id(pg_catalog.uuid) IS
+	'internal: a user id of the target mapped back to the source''s';
+
+CREATE FUNCTION @extschema@.ftm_source_user_ids(value pg_catalog.text)
+RETURNS pg_catalog.text
+AS 'MODULE_PATHNAME', 'ftm_source_user_ids'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION @extschema@.ftm_source_user_ids(pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.ftm_source_user_ids(pg_catalog.text) IS
+	'internal: a text with every user id of the target in it mapped back';
+
+CREATE FUNCTION @extschema@.ftm_leftover_user_ids(value pg_catalog.uuid)
+RETURNS pg_catalog.int8
+AS 'MODULE_PATHNAME', 'ftm_leftover_user_ids_uuid'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION @extschema@.ftm_leftover_user_ids(pg_catalog.uuid) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.ftm_leftover_user_ids(pg_catalog.uuid) IS
+	'internal: 1 if the value is a user id that should have been rewritten, else 0';
+
+CREATE FUNCTION @extschema@.ftm_leftover_user_ids(value pg_catalog.text)
+RETURNS pg_catalog.int8
+AS 'MODULE_PATHNAME', 'ftm_leftover_user_ids_text'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION @extschema@.ftm_leftover_user_ids(pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.ftm_leftover_user_ids(pg_catalog.text) IS
+	'internal: number of user ids in the text that should have been rewritten';
+
+CREATE FUNCTION @extschema@.ftm_kept_user_ids(value pg_catalog.uuid)
+RETURNS pg_catalog.int8
+AS 'MODULE_PATHNAME', 'ftm_kept_user_ids_uuid'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION @extschema@.ftm_kept_user_ids(pg_catalog.uuid) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.ftm_kept_user_ids(pg_catalog.uuid) IS
+	'internal: 1 if the user map lacks the value on either side, else 0';
+
+CREATE FUNCTION @extschema@.ftm_kept_user_ids(value pg_catalog.text)
+RETURNS pg_catalog.int8
+AS 'MODULE_PATHNAME', 'ftm_kept_user_ids_text'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION @extschema@.ftm_kept_user_ids(pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.ftm_kept_user_ids(pg_catalog.text) IS
+	'internal: number of uuids in the text that the user map lacks on either side';
+
+CREATE FUNCTION @extschema@.ftm_mixed_case_user_ids(value pg_catalog.text)
+RETURNS pg_catalog.int8
+AS 'MODULE_PATHNAME', 'ftm_mixed_case_user_ids'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION @extschema@.ftm_mixed_case_user_ids(pg_catalog.text) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.ftm_mixed_case_user_ids(pg_catalog.text) IS
+	'internal: number of user ids in the text that were not rewritten because of their mixed case';
+
 -- ---------------------------------------------------------------------------
 -- Dump the state with the database
 -- ---------------------------------------------------------------------------

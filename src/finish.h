@@ -3,7 +3,8 @@
  * finish.h
  *		What a load leaves to be done: sequences, foreign keys, statistics.
  *
- * All of it runs in a worker, inside a transaction of the caller's.
+ * All of it runs inside a transaction of the caller's, as the current user,
+ * whose rights are checked here where the server would not do it.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,32 +14,46 @@
 #include "catalog.h"
 
 /*
- * Set one target sequence to the source's state.  Checks UPDATE on the
- * sequence and its bounds.
+ * Set one target sequence (qualified name, quoted where needed) to the
+ * source's state, last_value and is_called as in pg_sequences and setval().
+ * Errors: no such sequence, UPDATE not granted on it, value out of bounds.
  */
 extern void ftm_finish_sequence(const char *sequence, int64 last_value,
 								bool is_called);
 
 /*
  * Mark foreign keys (pg_constraint OIDs) not valid, before any row they speak
- * about is replaced.  Those that are gone meanwhile are an error.
+ * about is replaced.  Those that are gone meanwhile are an error, as is one
+ * whose referencing table the current user does not own.
+ *
+ * Takes a ShareUpdateExclusiveLock on every referencing table, in the order of
+ * their OIDs, until the end of the transaction: meant for one short transaction
+ * before the loads, not for a worker that already has a table locked.
  */
 extern void ftm_finish_invalidate_foreign_keys(const Oid *constraints,
 											   int nconstraints);
 
 /*
  * Count the orphans of one foreign key, set-wise; if there are none, mark it
- * (and its partitions' children) valid.  Takes the locks of ALTER TABLE ...
- * VALIDATE CONSTRAINT.  Returns the count.
+ * (and its partitions' children) valid.  A child that a partition inherited
+ * stands for the key it was inherited from.  Takes the locks of ALTER TABLE ...
+ * VALIDATE CONSTRAINT.  Returns the number of referencing rows without a
+ * counterpart.  Errors: the constraint is gone, its referencing table belongs
+ * to somebody else, SELECT not granted on one of the tables.
  */
 extern int64 ftm_finish_check_foreign_key(Oid constraint);
 
 /*
- * The same count without marking anything: for verification.  sample gets the
- * key of one orphan as text (NULL if none), in the current memory context.
+ * The same count without marking anything, under AccessShareLock: for
+ * verification.  sample gets the key of one orphan as text, "(a,b)" (NULL if
+ * none), in the current memory context.
  */
 extern int64 ftm_finish_count_orphans(Oid constraint, char **sample);
 
+/*
+ * ANALYZE one table.  Error if the current user may not (the server would
+ * merely warn).
+ */
 extern void ftm_finish_analyze(Oid relid);
 
 #endif							/* FTM_FINISH_H */

@@ -8,16 +8,24 @@
 #ifndef FTM_USERMAP_H
 #define FTM_USERMAP_H
 
+#include "fmgr.h"
 #include "utils/uuid.h"
 
 typedef struct UserMap UserMap;
 
 /*
- * Read ftm_user_map, as the owner of the extension, into a hash allocated in
- * context.  Error if some target id is also another entry's source id: such a
- * map cannot be applied backwards.
+ * Read ftm_user_map as it is now, as the owner of the extension, into a hash
+ * allocated in context.  Error if some target id is also another entry's
+ * source id: such a map cannot be applied backwards.
  */
 extern UserMap *ftm_usermap_load(MemoryContext context);
+
+/*
+ * The map as the running query sees it, for a function called by that query.
+ * Loaded by the first call of the query and shared by all function calls in
+ * it; kept as long as the longest-lived of them.  Same errors.
+ */
+extern const UserMap *ftm_usermap_for_query(FmgrInfo *flinfo);
 
 /* Look-ups, both ways; false if the map lacks the id. */
 extern bool ftm_usermap_target(const UserMap *map, const uint8_t source[16],
@@ -25,6 +33,7 @@ extern bool ftm_usermap_target(const UserMap *map, const uint8_t source[16],
 extern bool ftm_usermap_source(const UserMap *map, const uint8_t target[16],
 							   uint8_t source[16]);
 
+/* Number of entries. */
 extern int64 ftm_usermap_size(const UserMap *map);
 
 /*

@@ -1,0 +1,312 @@
+/*-------------------------------------------------------------------------
+ *
+ * mapback.c
+ *		SQL functions that map user ids of the target back to the source's.
+ *
+ * Verification compares the source's rows with the target's rows mapped back.
+ * These functions share no code with rewrite.c, so that a bug in the rewriter
+ * cannot hide behind the same bug here.  They answer for one value at a time:
+ *
+ *		a target id							-> the user's source id
+ *		a source id of a user whose target
+ *		id is another						-> all bits flipped, which equals
+ *											   nothing that the source holds:
+ *											   it should have been rewritten
+ *		anything else						-> itself
+ *
+ * In a text, every 36-character window of the form 8-4-4-4-12 is one value.
+ * Written with lower-case letters it is answered in lower case, with
+ * upper-case letters in upper case; one that mixes both is left alone, as the
+ * rewriter leaves it alone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/uuid.h"
+
+#include "usermap.h"
+
+#define UUID_TEXT_LENGTH	36
+
+/* What the target does with one id. */
+typedef enum IdState
+{
+	ID_TARGET,					/* a user's target id: as it should be */
+	ID_LEFT_OVER,				/* a mapped user's source id, not rewritten */
+	ID_KEPT						/* not in the map */
+} IdState;
+
+/* How the letters of a uuid's text are written. */
+typedef enum LetterCase
+{
+	CASE_LOWER,					/* or no letters at all */
+	CASE_UPPER,
+	CASE_MIXED
+} LetterCase;
+
+PG_FUNCTION_INFO_V1(ftm_source_user_id);
+PG_FUNCTION_INFO_V1(ftm_source_user_ids);
+PG_FUNCTION_INFO_V1(ftm_leftover_user_ids_uuid);
+PG_FUNCTION_INFO_V1(ftm_leftover_user_ids_text);
+PG_FUNCTION_INFO_V1(ftm_kept_user_ids_uuid);
+PG_FUNCTION_INFO_V1(ftm_kept_user_ids_text);
+PG_FUNCTION_INFO_V1(ftm_mixed_case_user_ids);
+
+/*
+ * Map one id back and say what it was.
+ */
+static IdState
+map_back(const UserMap *map, const uint8_t id[UUID_LEN],
+		 uint8_t result[UUID_LEN])
+{
+	if (ftm_usermap_source(map, id, result))
+		return ID_TARGET;
+
+	/*
+	 * Had this source id an equal target id, the look-up above would have
+	 * found it.
+	 */
+	if (ftm_usermap_target(map, id, result))
+	{
+		for (int i = 0; i < UUID_LEN; i++)
+			result[i] = (uint8_t) ~id[i];
+		return ID_LEFT_OVER;
+	}
+
+	memcpy(result, id, UUID_LEN);
+	return ID_KEPT;
+}
+
+/*
+ * The 36 bytes at text as a uuid.  False if they are none.
+ */
+static bool
+parse_window(const char *text, uint8_t id[UUID_LEN], LetterCase *letters)
+{
+	static const char upper_digits[] = "ABCDEF";
+	static const char lower_digits[] = "abcdef";
+	int			nibbles = 0;
+	bool		lower = false;
+	bool		upper = false;
+
+	if (text[8] != '-' || text[13] != '-' ||
+		text[18] != '-' || text[23] != '-')
+		return false;
+
+	for (int i = 0; i < UUID_TEXT_LENGTH; i++)
+	{
+		char		c = text[i];
+		const char *digit;
+		int			nibble;
+
+		if (i == 8 || i == 13 || i == 18 || i == 23)
+			continue;
+		if (c >= '0' && c <= '9')
+			nibble = c - '0';
+		else if (c != '\0' && (digit = strchr(lower_digits, c)) != NULL)
+		{
+			nibble = 10 + (int) (digit - lower_digits);
+			lower = true;
+		}
+		else if (c != '\0' && (digit = strchr(upper_digits, c)) != NULL)
+		{
+			nibble = 10 + (int) (digit - upper_digits);
+			upper = true;
+		}
+		else
+			return false;
+		if (nibbles % 2 == 0)
+			id[nibbles / 2] = (uint8_t) (nibble << 4);
+		else
+			id[nibbles / 2] |= (uint8_t) nibble;
+		nibbles++;
+	}
+	*letters = lower && upper ? CASE_MIXED : upper ? CASE_UPPER : CASE_LOWER;
+	return true;
+}
+
+/*
+ * Write id over the 36 bytes at text.
+ */
+static void
+format_window(char *text, const uint8_t id[UUID_LEN], LetterCase letters)
+{
+	const char *digits = letters == CASE_UPPER ?
+		"0123456789ABCDEF" : "0123456789abcdef";
+	int			at = 0;
+
+	for (int i = 0; i < UUID_LEN; i++)
+	{
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			text[at++] = '-';
+		text[at++] = digits[id[i] >> 4];
+		text[at++] = digits[id[i] & 0x0F];
+	}
+	Assert(at == UUID_TEXT_LENGTH);
+}
+
+/*
+ * Find the first uuid in text[from .. length): its offset, or -1.
+ */
+static int
+next_window(const char *text, int length, int from, uint8_t id[UUID_LEN],
+			LetterCase *letters)
+{
+	while (from <= length - UUID_TEXT_LENGTH)
+	{
+		/* The first dash of a uuid that begins at from or later. */
+		const char *dash = memchr(text + from + 8, '-', length - from - 8);
+
+		if (dash == NULL)
+			return -1;
+		from = (int) (dash - text) - 8;
+		if (from > length - UUID_TEXT_LENGTH)
+			return -1;
+		if (parse_window(text + from, id, letters))
+			return from;
+		from++;
+	}
+	return -1;
+}
+
+/*
+ * Count the uuids in text that are in state, written with letters in one case
+ * (mixed false) or in both (mixed true).
+ */
+static int64
+count_windows(const UserMap *map, const char *text, int length,
+			  IdState state, bool mixed)
+{
+	int64		count = 0;
+	int			at = 0;
+	uint8_t		id[UUID_LEN];
+	uint8_t		ignored[UUID_LEN];
+	LetterCase	letters;
+
+	while ((at = next_window(text, length, at, id, &letters)) >= 0)
+	{
+		if ((letters == CASE_MIXED) == mixed &&
+			map_back(map, id, ignored) == state)
+			count++;
+		at += UUID_TEXT_LENGTH;
+	}
+	return count;
+}
+
+/*
+ * ftm_source_user_id(uuid) returns uuid: the value mapped back.
+ */
+Datum
+ftm_source_user_id(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t  *id = PG_GETARG_UUID_P(0);
+	pg_uuid_t  *result = palloc(sizeof(pg_uuid_t));
+
+	(void) map_back(ftm_usermap_for_query(fcinfo->flinfo), id->data,
+					result->data);
+	PG_RETURN_UUID_P(result);
+}
+
+/*
+ * ftm_source_user_ids(text) returns text: the value with every uuid in it
+ * mapped back.
+ */
+Datum
+ftm_source_user_ids(PG_FUNCTION_ARGS)
+{
+	text	   *value = PG_GETARG_TEXT_PP(0);
+	int			length = VARSIZE_ANY_EXHDR(value);
+	const UserMap *map = ftm_usermap_for_query(fcinfo->flinfo);
+	text	   *result = NULL;
+	int			at = 0;
+	uint8_t		id[UUID_LEN];
+	uint8_t		source[UUID_LEN];
+	LetterCase	letters;
+
+	while ((at = next_window(VARDATA_ANY(value), length, at, id,
+							 &letters)) >= 0)
+	{
+		if (letters != CASE_MIXED && map_back(map, id, source) != ID_KEPT)
+		{
+			if (result == NULL)
+				result = cstring_to_text_with_len(VARDATA_ANY(value), length);
+			format_window(VARDATA(result) + at, source, letters);
+		}
+		at += UUID_TEXT_LENGTH;
+	}
+	PG_RETURN_TEXT_P(result != NULL ? result : value);
+}
+
+/*
+ * ftm_leftover_user_ids(uuid) returns bigint: 1 if the value is the source id
+ * of a user whose target id is another, else 0.
+ */
+Datum
+ftm_leftover_user_ids_uuid(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t  *id = PG_GETARG_UUID_P(0);
+	uint8_t		ignored[UUID_LEN];
+
+	PG_RETURN_INT64(map_back(ftm_usermap_for_query(fcinfo->flinfo), id->data,
+							 ignored) == ID_LEFT_OVER ? 1 : 0);
+}
+
+/*
+ * ftm_leftover_user_ids(text) returns bigint: how many of the uuids in the
+ * value are source ids of users whose target id is another.
+ */
+Datum
+ftm_leftover_user_ids_text(PG_FUNCTION_ARGS)
+{
+	text	   *value = PG_GETARG_TEXT_PP(0);
+
+	PG_RETURN_INT64(count_windows(ftm_usermap_for_query(fcinfo->flinfo),
+								  VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value),
+								  ID_LEFT_OVER, false));
+}
+
+/*
+ * ftm_kept_user_ids(uuid) returns bigint: 1 if the map lacks the value, on
+ * either side, else 0.
+ */
+Datum
+ftm_kept_user_ids_uuid(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t  *id = PG_GETARG_UUID_P(0);
+	uint8_t		ignored[UUID_LEN];
+
+	PG_RETURN_INT64(map_back(ftm_usermap_for_query(fcinfo->flinfo), id->data,
+							 ignored) == ID_KEPT ? 1 : 0);
+}
+
+/*
+ * ftm_kept_user_ids(text) returns bigint: how many of the uuids in the value
+ * the map lacks, on either side.
+ */
+Datum
+ftm_kept_user_ids_text(PG_FUNCTION_ARGS)
+{
+	text	   *value = PG_GETARG_TEXT_PP(0);
+
+	PG_RETURN_INT64(count_windows(ftm_usermap_for_query(fcinfo->flinfo),
+								  VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value),
+								  ID_KEPT, false));
+}
+
+/*
+ * ftm_mixed_case_user_ids(text) returns bigint: how many of the uuids in the
+ * value are source ids of users whose target id is another, but written in
+ * mixed case and therefore left alone.
+ */
+Datum
+ftm_mixed_case_user_ids(PG_FUNCTION_ARGS)
+{
+	text	   *value = PG_GETARG_TEXT_PP(0);
+
+	PG_RETURN_INT64(count_windows(ftm_usermap_for_query(fcinfo->flinfo),
+								  VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value),
+								  ID_LEFT_OVER, true));
+}
