@@ -1,7 +1,7 @@
 \echo Use "CREATE EXTENSION ftmigrate" to load this file. \quit
 
 -- ---------------------------------------------------------------------------
--- Connections: where the source and the new auth service are (options.c)
+-- Connections: where the source and the new auth service are (validator.c, createsource.c)
 -- ---------------------------------------------------------------------------
 
 CREATE FUNCTION @extschema@.ftm_source_validator(pg_catalog.text[], pg_catalog.oid)
@@ -26,8 +26,15 @@ CREATE FOREIGN DATA WRAPPER ftm_stack_auth
 COMMENT ON FOREIGN DATA WRAPPER ftm_stack_auth IS
 	'Stack Auth projects that users move to: where they are and with which key';
 
+CREATE FUNCTION @extschema@.ftm_create_source(uri pg_catalog.text, server_name pg_catalog.name DEFAULT 'supabase')
+	RETURNS pg_catalog.text
+	AS 'MODULE_PATHNAME' LANGUAGE C STRICT;
+COMMENT ON FUNCTION @extschema@.ftm_create_source(pg_catalog.text, pg_catalog.name) IS
+	'creates server and user mapping of a source from its connection string';
+
 REVOKE ALL ON FUNCTION @extschema@.ftm_source_validator(pg_catalog.text[], pg_catalog.oid) FROM PUBLIC;
 REVOKE ALL ON FUNCTION @extschema@.ftm_stack_auth_validator(pg_catalog.text[], pg_catalog.oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION @extschema@.ftm_create_source(pg_catalog.text, pg_catalog.name) FROM PUBLIC;
 
 -- ---------------------------------------------------------------------------
 -- State: runs, their tables and their log (state.c)

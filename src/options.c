@@ -170,8 +170,8 @@ ftm_options_refuse_transaction_pooler(const char *host, const char *port)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot migrate through a pooler in transaction mode"),
-					 errdetail("Port %s is Supabase's transaction-mode pooler, which keeps neither session settings nor snapshots.",
-							   TRANSACTION_POOLER_PORT),
+					 errdetail("Supabase's pooler keeps a session, and with it settings and snapshots, at port %s only.",
+							   SESSION_POOLER_PORT),
 					 errhint("Use the direct connection (host db.<ref>.supabase.co, port 5432, user postgres) or the pooler in session mode (host <region>.pooler.supabase.com, port 5432, user postgres.<ref>).")));
 	}
 }

@@ -368,7 +368,7 @@ check_superuser(const char *keyword, const char *detail)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to set option \"%s\"", keyword),
 				 errdetail_internal("%s", detail),
-				 errhint("A superuser must create or alter what carries this option.")));
+				 errhint("Ask a superuser to create or alter the server or user mapping.")));
 }
 
 /*
