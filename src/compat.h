@@ -42,6 +42,15 @@ ftm_wait_event(void)
 	RelationSetNewRelfilenode(rel, persistence)
 #endif
 
+/* REINDEX got a pointer to its statement, for event triggers, in 17. */
+#if PG_VERSION_NUM >= 170000
+#define ftm_reindex_relation(relid, flags, params) \
+	reindex_relation(NULL, relid, flags, params)
+#else
+#define ftm_reindex_relation(relid, flags, params) \
+	reindex_relation(relid, flags, params)
+#endif
+
 /* Ownership checks were one function per kind of object before 16. */
 #if PG_VERSION_NUM >= 160000
 #define ftm_owns_relation(relid, roleid) \

@@ -34,6 +34,11 @@ extern void ftm_finish_invalidate_foreign_keys(const Oid *constraints,
 											   int nconstraints);
 
 /*
+ * The same for all foreign keys of and to one table, partitions included.
+ */
+extern void ftm_finish_invalidate_table_keys(Oid relid);
+
+/*
  * Count the orphans of one foreign key, set-wise; if there are none, mark it
  * (and its partitions' children) valid.  A child that a partition inherited
  * stands for the key it was inherited from.  Takes the locks of ALTER TABLE ...

@@ -59,7 +59,7 @@ extern VerifyResult *ftm_verify_table(SourceConnection *source,
  * List of VerifyResult.
  */
 extern List *ftm_verify_sequences(const MigrationPlan *plan);
-extern VerifyResult *ftm_verify_foreign_key(const CatalogForeignKey *key);
+extern VerifyResult *ftm_verify_foreign_key(Oid constraint);
 extern VerifyResult *ftm_verify_user_map(void);
 
 #endif							/* FTM_VERIFY_H */

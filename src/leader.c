@@ -1,0 +1,644 @@
+/*-------------------------------------------------------------------------
+ *
+ * leader.c
+ *		One run, step by step.
+ *
+ * The leader is the session that called.  It plans, holds the source's
+ * exported snapshot, hands out work and judges; it writes no row and takes no
+ * lock on a user table.  Its transaction ends with an error whenever a run
+ * fails and would take its rows along; and a worker that waited for its lock,
+ * while it waits for the worker, would wait for ever.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "libpq/pqformat.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "leader.h"
+#include "options.h"
+#include "plan.h"
+#include "pool.h"
+#include "source.h"
+#include "target.h"
+#include "verify.h"
+
+/*
+ * One call; lives in the memory context of the call.
+ */
+typedef struct Leader
+{
+	const RunOptions *options;
+	SourceServer *server;
+	SourceConnection *source;	/* holds the exported snapshot */
+	char	   *snapshot;
+	MigrationPlan *plan;
+	WorkerPool *pool;
+	int64		run_id;
+	List	   *results;		/* of RunTableResult */
+	List	   *verdicts;		/* of VerifyResult */
+} Leader;
+
+static void connect_and_plan(Leader *leader, const Scope *scope,
+							 const char *unmapped);
+static void refuse_locked_tables(const MigrationPlan *plan);
+static void take_run_lock(const SourceServer *server);
+static bool begin_run(Leader *leader);
+static void carry_out(Leader *leader);
+static void record_failure(Leader *leader, const ErrorData *error);
+static void open_sources(Leader *leader);
+static void invalidate_keys(Leader *leader);
+static void load_tables(Leader *leader);
+static void set_sequences(Leader *leader);
+static void check_keys(Leader *leader);
+static void analyze_tables(Leader *leader);
+static void verify(Leader *leader);
+static void raise_verdict(Leader *leader);
+static void end_run(Leader *leader, const char *status);
+
+List *
+ftm_leader_run(const RunOptions *options)
+{
+	Leader		leader = {0};
+
+	leader.options = options;
+	connect_and_plan(&leader, options->scope, options->unmapped);
+	ftm_plan_raise_problems(leader.plan);
+	refuse_locked_tables(leader.plan);
+	take_run_lock(leader.server);
+
+	leader.pool = ftm_pool_start(Min(options->workers,
+									 Max(1, list_length(leader.plan->tables))));
+	if (!begin_run(&leader))
+		ftm_pool_end(leader.pool);
+	else
+	{
+		PG_TRY();
+		{
+			carry_out(&leader);
+		}
+		PG_CATCH();
+		{
+			MemoryContext context = MemoryContextSwitchTo(TopTransactionContext);
+			ErrorData  *error = CopyErrorData();
+
+			FlushErrorState();
+			record_failure(&leader, error);
+			MemoryContextSwitchTo(context);
+			ReThrowError(error);
+		}
+		PG_END_TRY();
+		ftm_pool_end(leader.pool);
+	}
+	ftm_source_disconnect(leader.source);
+	return leader.results;
+}
+
+List *
+ftm_leader_verify(const Scope *scope, int workers)
+{
+	Leader		leader = {0};
+
+	connect_and_plan(&leader, scope, NULL);
+	leader.pool = ftm_pool_start(workers);
+	open_sources(&leader);
+	verify(&leader);
+	ftm_pool_end(leader.pool);
+	ftm_source_disconnect(leader.source);
+	return leader.verdicts;
+}
+
+/*
+ * The snapshot first: the plan is read under it.
+ */
+static void
+connect_and_plan(Leader *leader, const Scope *scope, const char *unmapped)
+{
+	ListCell   *lc;
+
+	leader->server = ftm_options_source_server(scope->source);
+	leader->source = ftm_source_connect(leader->server, CurrentMemoryContext);
+	leader->snapshot = ftm_source_export_snapshot(leader->source);
+	leader->plan = ftm_plan_build(scope, leader->source, unmapped);
+
+	foreach(lc, leader->plan->warnings)
+		ereport(WARNING, (errmsg_internal("%s", (char *) lfirst(lc))));
+}
+
+/*
+ * Workers would wait for a lock of ours until lock_timeout.  It can only have
+ * been taken by the calling statement itself ("SELECT ... FROM t, ftm_...").
+ */
+static void
+refuse_locked_tables(const MigrationPlan *plan)
+{
+	ListCell   *lc;
+
+	foreach(lc, plan->tables)
+	{
+		PlanTable  *table = lfirst(lc);
+
+		for (LOCKMODE mode = AccessShareLock; mode <= AccessExclusiveLock; mode++)
+		{
+			LOCKTAG		tag;
+
+			SET_LOCKTAG_RELATION(tag, MyDatabaseId, table->target->oid);
+			if (LockHeldByMe(&tag, mode))
+				ereport(ERROR,
+						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						 errmsg("the calling statement holds a lock on table %s",
+								table->name),
+						 errhint("Call the function in a statement that uses no other table.")));
+		}
+	}
+}
+
+/*
+ * One call per source and target at a time: an advisory lock on the server's
+ * OID, in a key space of our own, until the end of the transaction.
+ */
+static void
+take_run_lock(const SourceServer *server)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, POOL_MAGIC, server->serverid, 2);
+	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("a run from source \"%s\" is in progress in another session",
+						server->name),
+				 errhint("Wait for it to end; ftm_run shows its state.")));
+}
+
+/*
+ * All steps between the run's beginning and its end.
+ */
+static void
+carry_out(Leader *leader)
+{
+	open_sources(leader);
+	invalidate_keys(leader);
+	load_tables(leader);
+	set_sequences(leader);
+	check_keys(leader);
+	analyze_tables(leader);
+	if (!leader->options->verify)
+	{
+		end_run(leader, "loaded");
+		return;
+	}
+	verify(leader);
+	raise_verdict(leader);
+	end_run(leader, "verified");
+}
+
+/*
+ * The options of the run as jsonb text; "scope" is what a later call must
+ * repeat to continue the run.
+ */
+static char *
+options_text(const RunOptions *options)
+{
+	const Scope *scope = options->scope;
+	List	   *lists[3] = {scope->schemas, scope->include, scope->exclude};
+	const char *names[3] = {"schemas", "include", "exclude"};
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfoString(&text, "{\"scope\": {");
+	for (int i = 0; i < 3; i++)
+	{
+		ListCell   *lc;
+
+		appendStringInfo(&text, "%s\"%s\": [", i > 0 ? ", " : "", names[i]);
+		foreach(lc, lists[i])
+		{
+			if (lc != list_head(lists[i]))
+				appendStringInfoString(&text, ", ");
+			escape_json(&text, lfirst(lc));
+		}
+		appendStringInfoChar(&text, ']');
+	}
+	appendStringInfo(&text, "}, \"workers\": %d, \"existing\": \"%s\", \"verify\": %s, \"unmapped\": ",
+					 options->workers,
+					 options->replace ? "truncate" : "error",
+					 options->verify ? "true" : "false");
+	if (options->unmapped != NULL)
+		escape_json(&text, options->unmapped);
+	else
+		appendStringInfoString(&text, "null");
+	appendStringInfoChar(&text, '}');
+	return text.data;
+}
+
+/*
+ * Have the keeper find or make the run.  False if there is nothing to do.
+ */
+static bool
+begin_run(Leader *leader)
+{
+	StringInfoData request;
+	StringInfo	ticket;
+	bool		resumed;
+	bool		complete;
+	ListCell   *lc;
+
+	initStringInfo(&request);
+	ftm_task_put_string(&request, leader->options->scope->source);
+	ftm_task_put_string(&request, options_text(leader->options));
+	ftm_task_put_string(&request, leader->snapshot);
+	pq_sendbyte(&request, leader->options->restart);
+	pq_sendint32(&request, list_length(leader->plan->tables));
+	foreach(lc, leader->plan->tables)
+	{
+		PlanTable  *table = lfirst(lc);
+
+		ftm_task_put_string(&request, table->name);
+		pq_sendint32(&request, table->target->oid);
+		pq_sendint64(&request, table->fingerprint);
+	}
+
+	ticket = ftm_pool_call(leader->pool, POOL_KEEPER, COMMAND_BEGIN_RUN,
+						   &request);
+	leader->run_id = pq_getmsgint64(ticket);
+	resumed = pq_getmsgbyte(ticket);
+	complete = pq_getmsgbyte(ticket);
+
+	if (complete)
+		ereport(NOTICE,
+				(errmsg("run " INT64_FORMAT " is complete and verified, there is nothing to do",
+						leader->run_id),
+				 errhint("Use restart => true to roll it back and start over.")));
+	else if (resumed)
+		ereport(NOTICE,
+				(errmsg("continuing run " INT64_FORMAT, leader->run_id)));
+	return !complete;
+}
+
+/*
+ * Stop everything, then have the keeper write down why.  The loaders' locks
+ * and source connections are gone before the caller sees the error.
+ */
+static void
+record_failure(Leader *leader, const ErrorData *error)
+{
+	StringInfoData failure;
+
+	PG_TRY();
+	{
+		ftm_pool_stop_loaders(leader->pool);
+		initStringInfo(&failure);
+		ftm_task_put_string(&failure, ftm_pool_failed_object(leader->pool));
+		ftm_task_put_string(&failure, unpack_sql_state(error->sqlerrcode));
+		ftm_task_put_string(&failure, error->message);
+		(void) ftm_pool_call(leader->pool, POOL_KEEPER, COMMAND_FAIL_RUN,
+							 &failure);
+	}
+	PG_CATCH();
+	{
+		/* The first error is the one to report; the keeper, if it lives,
+		 * writes that the leader is gone. */
+		FlushErrorState();
+	}
+	PG_END_TRY();
+}
+
+static void
+open_sources(Leader *leader)
+{
+	StringInfoData payload;
+
+	initStringInfo(&payload);
+	pq_sendint64(&payload, leader->run_id);
+	ftm_task_put_string(&payload, leader->server->name);
+	ftm_task_put_string(&payload, leader->snapshot);
+	ftm_pool_broadcast(leader->pool, COMMAND_OPEN_SOURCE, &payload);
+}
+
+static PoolTask *
+make_task(WorkerCommand command, const char *object, void *arg,
+		  void (*done) (void *arg, StringInfo result))
+{
+	PoolTask   *task = palloc0(sizeof(PoolTask));
+
+	task->command = command;
+	task->payload = makeStringInfo();
+	task->object = object;
+	task->arg = arg;
+	task->done = done;
+	return task;
+}
+
+static void
+invalidate_keys(Leader *leader)
+{
+	PoolTask   *task = make_task(COMMAND_INVALIDATE_KEYS, NULL, NULL, NULL);
+	ListCell   *lc;
+
+	pq_sendint32(task->payload, list_length(leader->plan->tables));
+	foreach(lc, leader->plan->tables)
+		pq_sendint32(task->payload, ((PlanTable *) lfirst(lc))->target->oid);
+	ftm_pool_run(leader->pool, list_make1(task));
+}
+
+static void
+table_loaded(void *arg, StringInfo result)
+{
+	RunTableResult *table = arg;
+
+	ftm_task_get_result(result, &table->counts);
+	table->status = table->counts.kept ? "kept" : "loaded";
+}
+
+/*
+ * One task per table, the plan's order: largest first.
+ */
+static void
+load_tables(Leader *leader)
+{
+	List	   *tasks = NIL;
+	ListCell   *lc;
+
+	foreach(lc, leader->plan->tables)
+	{
+		PlanTable  *table = lfirst(lc);
+		RunTableResult *result = palloc0(sizeof(RunTableResult));
+		PoolTask   *task = make_task(COMMAND_LOAD_TABLE, table->name,
+									 result, table_loaded);
+		TableTask  *load = palloc0(sizeof(TableTask));
+		ListCell   *lc2;
+
+		load->run_id = leader->run_id;
+		load->table_name = table->name;
+		load->relid = table->target->oid;
+		load->method = table->method;
+		load->binary = table->binary;
+		load->replace = leader->options->replace;
+		load->copy_sql = table->copy_sql;
+		load->fingerprint = table->fingerprint;
+		load->checksum = ftm_verify_table_sql(table);
+		load->column_names = palloc(sizeof(char *) * Max(1, list_length(table->columns)));
+		load->columns = palloc(sizeof(RewriteColumn) * Max(1, list_length(table->columns)));
+		foreach(lc2, table->columns)
+		{
+			PlanColumn *column = lfirst(lc2);
+
+			if (column->generated)
+				continue;
+			load->column_names[load->ncolumns] = column->target->name;
+			load->columns[load->ncolumns].mode = column->mode;
+			load->columns[load->ncolumns].unmapped_is_error =
+				column->unmapped_is_error;
+			load->ncolumns++;
+		}
+		ftm_task_put_table(task->payload, load);
+
+		result->table_name = table->name;
+		result->status = "pending";
+		leader->results = lappend(leader->results, result);
+		tasks = lappend(tasks, task);
+	}
+	ftm_pool_run(leader->pool, tasks);
+}
+
+static void
+set_sequences(Leader *leader)
+{
+	PoolTask   *task = make_task(COMMAND_SET_SEQUENCES, "the sequences",
+								 NULL, NULL);
+	ListCell   *lc;
+
+	if (leader->plan->sequences == NIL)
+		return;
+	pq_sendint32(task->payload, list_length(leader->plan->sequences));
+	foreach(lc, leader->plan->sequences)
+	{
+		PlanSequence *sequence = lfirst(lc);
+
+		ftm_task_put_string(task->payload, sequence->target->qualified);
+		pq_sendint64(task->payload, sequence->source->last_value);
+		pq_sendbyte(task->payload, sequence->source->is_called);
+	}
+	ftm_pool_run(leader->pool, list_make1(task));
+}
+
+/*
+ * A foreign key of the target, and what the check of it found.
+ */
+typedef struct KeyCheck
+{
+	CatalogForeignKey *key;
+	char	   *name;			/* "key" of table s.t */
+	int64		orphans;
+} KeyCheck;
+
+static void
+key_checked(void *arg, StringInfo result)
+{
+	((KeyCheck *) arg)->orphans = pq_getmsgint64(result);
+}
+
+static char *
+key_name(const CatalogForeignKey *key)
+{
+	return psprintf("foreign key \"%s\" of table %s", key->name,
+					quote_qualified_identifier(key->schema, key->table));
+}
+
+/*
+ * Does the source have the same key, and not valid, too?  Then its orphans are
+ * the application's own.
+ */
+static bool
+not_valid_in_source(const Leader *leader, const CatalogForeignKey *key)
+{
+	ListCell   *lc;
+
+	foreach(lc, leader->plan->source->foreign_keys)
+	{
+		CatalogForeignKey *other = lfirst(lc);
+
+		if (!other->valid &&
+			strcmp(other->name, key->name) == 0 &&
+			strcmp(other->schema, key->schema) == 0 &&
+			strcmp(other->table, key->table) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Check all foreign keys, and only then complain: about all at once.
+ */
+static void
+check_keys(Leader *leader)
+{
+	List	   *tasks = NIL;
+	StringInfoData broken;
+	int			nbroken = 0;
+	ListCell   *lc;
+
+	foreach(lc, leader->plan->foreign_keys)
+	{
+		CatalogForeignKey *key = lfirst(lc);
+		KeyCheck   *check = palloc0(sizeof(KeyCheck));
+		PoolTask   *task;
+
+		/* checked with its parent */
+		if (key->is_partition_child)
+			continue;
+		check->key = key;
+		check->name = key_name(key);
+		task = make_task(COMMAND_CHECK_KEY, check->name, check, key_checked);
+		pq_sendint32(task->payload, key->oid);
+		tasks = lappend(tasks, task);
+	}
+	ftm_pool_run(leader->pool, tasks);
+
+	initStringInfo(&broken);
+	foreach(lc, tasks)
+	{
+		KeyCheck   *check = ((PoolTask *) lfirst(lc))->arg;
+
+		if (check->orphans == 0)
+			continue;
+		if (not_valid_in_source(leader, check->key))
+		{
+			ereport(WARNING,
+					(errmsg("%s stays not valid, as in the source: " INT64_FORMAT " rows without parent",
+							check->name, check->orphans)));
+			continue;
+		}
+		appendStringInfo(&broken, "%s%s: " INT64_FORMAT " rows without parent.",
+						 nbroken++ > 0 ? "\n" : "", check->name, check->orphans);
+		broken.data[0] = pg_toupper(broken.data[0]);
+	}
+	if (nbroken > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+				 errmsg_plural("%d foreign key is violated",
+							   "%d foreign keys are violated",
+							   nbroken, nbroken),
+				 errdetail_internal("%s", broken.data),
+				 errhint("Load the tables they refer to as well, or drop the keys in the target.")));
+}
+
+static void
+analyze_tables(Leader *leader)
+{
+	List	   *tasks = NIL;
+	ListCell   *lc;
+
+	foreach(lc, leader->plan->tables)
+	{
+		PlanTable  *table = lfirst(lc);
+		PoolTask   *task = make_task(COMMAND_ANALYZE_TABLE, table->name,
+									 NULL, NULL);
+
+		pq_sendint32(task->payload, table->target->oid);
+		tasks = lappend(tasks, task);
+	}
+	ftm_pool_run(leader->pool, tasks);
+}
+
+static void
+verdict_reached(void *arg, StringInfo result)
+{
+	Leader	   *leader = arg;
+
+	leader->verdicts = lappend(leader->verdicts,
+							   ftm_task_get_verdict(result));
+}
+
+/*
+ * The largest tables first, then the keys; sequences and the user map are
+ * small enough for the leader.
+ */
+static void
+verify(Leader *leader)
+{
+	List	   *tasks = NIL;
+	ListCell   *lc;
+
+	foreach(lc, leader->plan->tables)
+	{
+		PlanTable  *table = lfirst(lc);
+		PoolTask   *task = make_task(COMMAND_VERIFY_TABLE, table->name,
+									 leader, verdict_reached);
+
+		ftm_task_put_string(task->payload, table->name);
+		ftm_task_put_checksum(task->payload, ftm_verify_table_sql(table));
+		tasks = lappend(tasks, task);
+	}
+	foreach(lc, leader->plan->foreign_keys)
+	{
+		CatalogForeignKey *key = lfirst(lc);
+		PoolTask   *task;
+
+		if (key->is_partition_child)
+			continue;
+		task = make_task(COMMAND_VERIFY_KEY, key_name(key), leader,
+						 verdict_reached);
+		pq_sendint32(task->payload, key->oid);
+		tasks = lappend(tasks, task);
+	}
+	ftm_pool_run(leader->pool, tasks);
+
+	leader->verdicts = list_concat(leader->verdicts,
+								   ftm_verify_sequences(leader->plan));
+	leader->verdicts = lappend(leader->verdicts, ftm_verify_user_map());
+}
+
+/*
+ * Fails closed: anything that is not ok ends the call with an error.
+ */
+static void
+raise_verdict(Leader *leader)
+{
+	StringInfoData detail;
+	char	   *first_table = NULL;
+	int			nwrong = 0;
+	ListCell   *lc;
+
+	initStringInfo(&detail);
+	foreach(lc, leader->verdicts)
+	{
+		VerifyResult *verdict = lfirst(lc);
+
+		if (verdict->ok)
+			continue;
+		appendStringInfo(&detail, "%s%s %s: %s", nwrong++ > 0 ? "\n" : "",
+						 verdict->kind, verdict->object, verdict->detail);
+		if (first_table == NULL && strcmp(verdict->kind, "table") == 0)
+			first_table = verdict->object;
+	}
+	if (nwrong > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg_plural("verification found %d difference between source and target",
+							   "verification found %d differences between source and target",
+							   nwrong, nwrong),
+				 errdetail_internal("%s", detail.data),
+				 errhint("SELECT * FROM ftm_run_table WHERE run_id = " INT64_FORMAT " AND NOT verified; shows the tables.",
+						 leader->run_id)));
+}
+
+static void
+end_run(Leader *leader, const char *status)
+{
+	StringInfoData payload;
+	ListCell   *lc;
+
+	initStringInfo(&payload);
+	ftm_task_put_string(&payload, status);
+	(void) ftm_pool_call(leader->pool, POOL_KEEPER, COMMAND_END_RUN, &payload);
+	foreach(lc, leader->results)
+		((RunTableResult *) lfirst(lc))->status =
+			((RunTableResult *) lfirst(lc))->counts.kept ? "kept" : status;
+}

@@ -1,0 +1,44 @@
+/*-------------------------------------------------------------------------
+ *
+ * leader.h
+ *		One run, step by step.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_LEADER_H
+#define FTM_LEADER_H
+
+#include "ftmigrate.h"
+#include "task.h"
+
+typedef struct RunOptions
+{
+	Scope	   *scope;
+	int			workers;		/* loaders */
+	char	   *unmapped;		/* "error", "keep" or NULL */
+	bool		replace;		/* existing => 'truncate' */
+	bool		verify;
+	bool		restart;
+} RunOptions;
+
+/* One table of the answer. */
+typedef struct RunTableResult
+{
+	char	   *table_name;
+	TableResult counts;
+	const char *status;
+} RunTableResult;
+
+/*
+ * The whole migration.  Returns a List of RunTableResult in the current memory
+ * context; any failure is an error.  The current transaction must not hold a
+ * lock on a table of the plan, and holds none afterwards.
+ */
+extern List *ftm_leader_run(const RunOptions *options);
+
+/*
+ * Verify only: a List of VerifyResult.  Same rules.
+ */
+extern List *ftm_leader_verify(const Scope *scope, int workers);
+
+#endif							/* FTM_LEADER_H */

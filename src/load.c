@@ -1,0 +1,657 @@
+/*-------------------------------------------------------------------------
+ *
+ * load.c
+ *		One table load: all rows of one table, in one transaction.
+ *
+ *		source (libpq) -> rewriter -> CopyFrom() -> new storage -> indexes
+ *
+ * What constrains this file:
+ *
+ * - COPY FREEZE, and skipping WAL under wal_level = minimal, need storage that
+ *	 was made in this very (sub)transaction of this very process.  So the
+ *	 process that swaps the storage copies, and no subtransaction is opened
+ *	 around it.
+ * - New storage bypasses the check of TRUNCATE that no foreign key refers to
+ *	 the table.  So those keys must have been marked not valid before, which is
+ *	 checked here under the lock: a key marked valid is always true.
+ * - A BEFORE ROW trigger makes CopyFrom() insert row by row, even if it is
+ *	 disabled or silenced by session_replication_role.  So the table is shown
+ *	 without triggers (pg_class.relhastriggers) while it is filled, and with
+ *	 them again before commit.  Enabled ALWAYS and REPLICA triggers are refused
+ *	 before: nobody may lose a trigger that would have fired.
+ * - An index marked "not ready" is not maintained by inserts.  It stays live,
+ *	 so that reindex_relation() finds it, rebuilds it and marks it ready again.
+ *	 TOAST indexes are never marked: toasting looks values up in them.
+ * - CopyFrom()'s callback has no argument before PostgreSQL 17 or so: the
+ *	 stream is a static variable, one load at a time.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/catalog.h"
+#include "catalog/index.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
+#include "commands/copy.h"
+#include "commands/tablecmds.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_relation.h"
+#include "pgstat.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "compat.h"
+#include "ftmigrate.h"
+#include "load.h"
+#include "state.h"
+#include "target.h"
+
+/*
+ * The stream between libpq and CopyFrom().  Bytes go straight from libpq's
+ * message to COPY's buffer; only a unit that is cut between messages is put
+ * together in "partial".
+ */
+typedef struct CopyStream
+{
+	SourceConnection *source;
+	Rewriter   *rewriter;
+	const TableTask *task;
+	char	   *ready;			/* rewritten bytes not yet handed over */
+	size_t		nready;
+	StringInfoData partial;		/* an incomplete unit, not yet rewritten */
+	size_t		partial_used;	/* bytes at its start that were handed over */
+	bool		ended;
+	int64		bytes;
+} CopyStream;
+
+static CopyStream *current_stream = NULL;
+
+static void load_rows(Relation rel, const TableTask *task,
+					  SourceConnection *source, const UserMap *map,
+					  TableResult *result);
+static void stream_rows(Relation rel, const TableTask *task,
+						SourceConnection *source, const UserMap *map,
+						TableResult *result);
+static bool kept_from_earlier_call(const TableTask *task,
+								   SourceConnection *source,
+								   const UserMap *map, TableResult *result,
+								   bool *replaceable);
+static void check_relation(Relation rel, const TableTask *task);
+static void check_foreign_keys(Relation rel);
+static void check_empty(const TableTask *task, bool replaceable);
+static void new_storage(Relation rel);
+static void switch_indexes_off(Relation rel);
+static bool show_triggers(Relation rel, bool show);
+static void rebuild_indexes(Oid relid);
+static uint64 copy_rows(Relation rel, const TableTask *task,
+						CopyStream *stream);
+static int	read_stream(void *buffer, int minimum, int maximum);
+static bool next_message(CopyStream *stream, bool wait);
+static void rewrite_message(CopyStream *stream, char *data, size_t length);
+static void raise_rewrite_error(CopyStream *stream, RewriteStatus status)
+			pg_attribute_noreturn();
+static void end_stream(CopyStream *stream);
+static bool lookup_target(void *arg, const uint8_t source[16],
+						  uint8_t target[16]);
+
+void
+ftm_load_table(const TableTask *task, SourceConnection *source,
+			   const UserMap *map, TableResult *result)
+{
+	TimestampTz started = GetCurrentTimestamp();
+	uint64		digest = ftm_usermap_digest(map);
+	bool		replaceable;
+	Relation	rel;
+
+	/* From here on nobody reads or writes the table but us. */
+	rel = table_open(task->relid, AccessExclusiveLock);
+	check_relation(rel, task);
+
+	memset(result, 0, sizeof(TableResult));
+	if (kept_from_earlier_call(task, source, map, result, &replaceable))
+		result->kept = true;
+	else
+	{
+		check_foreign_keys(rel);
+		check_empty(task, task->replace || replaceable);
+		load_rows(rel, task, source, map, result);
+	}
+	table_close(rel, NoLock);
+
+	result->seconds = TimestampDifferenceMilliseconds(started,
+													  GetCurrentTimestamp()) / 1000.0;
+	ftm_state_table_loaded(task, digest, result);
+}
+
+void
+ftm_load_empty_table(Oid relid)
+{
+	List	   *relids = find_all_inheritors(relid, AccessExclusiveLock, NULL);
+	bool		partitioned = get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE;
+	ListCell   *lc;
+
+	foreach(lc, relids)
+	{
+		Relation	rel;
+
+		/* Children by inheritance are tables of their own. */
+		if (!partitioned && lfirst_oid(lc) != relid)
+			continue;
+		rel = table_open(lfirst_oid(lc), NoLock);
+		CheckTableNotInUse(rel, "ftm_run_migration");
+		if (RELKIND_HAS_STORAGE(rel->rd_rel->relkind))
+		{
+			new_storage(rel);
+			rebuild_indexes(RelationGetRelid(rel));
+		}
+		table_close(rel, NoLock);
+	}
+}
+
+/*
+ * Fill the table, as its owner: index expressions, constraints and column
+ * defaults are the owner's code, and must not run with the caller's rights.
+ */
+static void
+load_rows(Relation rel, const TableTask *task, SourceConnection *source,
+		  const UserMap *map, TableResult *result)
+{
+	Oid			relid = RelationGetRelid(rel);
+	Oid			userid;
+	int			security_context;
+
+	/* An error resets both at the abort of the transaction. */
+	GetUserIdAndSecContext(&userid, &security_context);
+	SetUserIdAndSecContext(rel->rd_rel->relowner,
+						   security_context | SECURITY_RESTRICTED_OPERATION);
+
+	if (task->method == LOAD_FAST)
+	{
+		bool		had_triggers;
+
+		new_storage(rel);
+		switch_indexes_off(rel);
+		had_triggers = show_triggers(rel, false);
+		stream_rows(rel, task, source, map, result);
+		if (had_triggers)
+			(void) show_triggers(rel, true);
+		rebuild_indexes(relid);
+	}
+	else
+	{
+		ftm_load_empty_table(relid);
+		stream_rows(rel, task, source, map, result);
+	}
+	SetUserIdAndSecContext(userid, security_context);
+}
+
+/*
+ * The row's way: source -> rewriter -> table.
+ */
+static void
+stream_rows(Relation rel, const TableTask *task, SourceConnection *source,
+			const UserMap *map, TableResult *result)
+{
+	CopyStream	stream = {0};
+	RewriteCounts counts;
+
+	stream.source = source;
+	stream.task = task;
+	initStringInfo(&stream.partial);
+	stream.rewriter = ftm_rewrite_create(task->ncolumns, task->columns,
+										 task->binary, lookup_target,
+										 unconstify(UserMap *, map));
+	if (stream.rewriter == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
+	PG_TRY();
+	{
+		current_stream = &stream;
+		result->rows = copy_rows(rel, task, &stream);
+		ftm_rewrite_counts(stream.rewriter, &counts);
+	}
+	PG_FINALLY();
+	{
+		current_stream = NULL;
+		ftm_rewrite_free(stream.rewriter);
+	}
+	PG_END_TRY();
+	pfree(stream.partial.data);
+
+	if (counts.rows != (uint64) result->rows)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("the source sent " UINT64_FORMAT " rows for table %s, but " INT64_FORMAT " were stored",
+						(uint64) counts.rows, task->table_name,
+						result->rows)));
+	result->bytes = stream.bytes;
+	result->ids_mapped = counts.ids_mapped;
+	result->ids_kept = counts.ids_kept;
+}
+
+/*
+ * Did an earlier call of this run load the table, and does it still hold what
+ * the source holds under the snapshot of this call?  *replaceable: the rows in
+ * it are this run's own, whatever they are worth.
+ */
+static bool
+kept_from_earlier_call(const TableTask *task, SourceConnection *source,
+					   const UserMap *map, TableResult *result,
+					   bool *replaceable)
+{
+	VerifyResult *verdict;
+
+	if (!ftm_state_table_is_loaded(task, ftm_usermap_digest(map), result,
+								   replaceable))
+		return false;
+
+	verdict = ftm_verify_table(source, task->table_name, task->checksum);
+	if (verdict->ok)
+		return true;
+	ftm_state_log(task->run_id, "LOG", task->table_name,
+				  psprintf("loaded again: %s", verdict->detail));
+	memset(result, 0, sizeof(TableResult));
+	*replaceable = true;
+	return false;
+}
+
+/*
+ * What must hold for any load.  The plan has said all this before; here it is
+ * true, since we have the lock.
+ */
+static void
+check_relation(Relation rel, const TableTask *task)
+{
+	CheckTableNotInUse(rel, "ftm_run_migration");
+	PreventCommandIfReadOnly("ftm_run_migration()");
+
+	if (!ftm_owns_relation(RelationGetRelid(rel), GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER,
+					   get_relkind_objtype(rel->rd_rel->relkind),
+					   RelationGetRelationName(rel));
+	if (IsSystemRelation(rel) || RelationIsMapped(rel) ||
+		(rel->rd_rel->relkind != RELKIND_RELATION &&
+		 rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("cannot load rows into %s", task->table_name),
+				 errdetail("It is not an ordinary table.")));
+	if (rel->trigdesc != NULL)
+	{
+		for (int i = 0; i < rel->trigdesc->numtriggers; i++)
+		{
+			Trigger    *trigger = &rel->trigdesc->triggers[i];
+
+			if (trigger->tgenabled == TRIGGER_FIRES_ALWAYS ||
+				trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA)
+				ereport(ERROR,
+						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						 errmsg("trigger \"%s\" of table %s would fire during the load",
+								trigger->tgname, task->table_name),
+						 errhint("Disable it with ALTER TABLE ... DISABLE TRIGGER for the time of the run.")));
+		}
+	}
+}
+
+/*
+ * Every foreign key of and to the table must be marked not valid by now.
+ */
+static void
+check_foreign_keys(Relation rel)
+{
+	static const char sql[] =
+		"SELECT c.conname, pg_catalog.quote_ident(n.nspname)"
+		"       || '.' || pg_catalog.quote_ident(r.relname)"
+		"  FROM pg_catalog.pg_constraint c"
+		"  JOIN pg_catalog.pg_class r ON r.oid = c.conrelid"
+		"  JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace"
+		" WHERE c.contype = 'f' AND c.convalidated"
+		"   AND ((c.conrelid = $1::pg_catalog.oid) OR (c.confrelid = $1::pg_catalog.oid))";
+	const char *params[1];
+	RowSet	   *rows;
+
+	params[0] = psprintf("%u", RelationGetRelid(rel));
+	rows = ftm_target_query(sql, 1, params);
+	if (rows->nrows > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("foreign key \"%s\" of table %s was validated or added during the run",
+						ftm_rowset_value(rows, 0, 0),
+						ftm_rowset_value(rows, 0, 1)),
+				 errhint("Call the function again.")));
+}
+
+/*
+ * Emptiness is decided under the lock: somebody may have written since the
+ * plan.
+ */
+static void
+check_empty(const TableTask *task, bool replaceable)
+{
+	RowSet	   *rows;
+
+	if (replaceable)
+		return;
+	rows = ftm_target_query(psprintf("SELECT EXISTS (SELECT FROM %s%s)",
+									 task->method == LOAD_FAST ? "ONLY " : "",
+									 task->table_name), 0, NULL);
+	if (ftm_rowset_bool(rows, 0, 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s already contains rows", task->table_name),
+				 errhint("Empty it, or call ftm_run_migration(existing => 'truncate') to have its rows replaced.")));
+}
+
+/*
+ * New, empty storage for the table and its TOAST table, in this transaction.
+ */
+static void
+new_storage(Relation rel)
+{
+	Oid			toastrelid = rel->rd_rel->reltoastrelid;
+
+	ftm_relation_set_new_storage(rel, rel->rd_rel->relpersistence);
+	if (OidIsValid(toastrelid))
+	{
+		Relation	toast = relation_open(toastrelid, AccessExclusiveLock);
+
+		ftm_relation_set_new_storage(toast, toast->rd_rel->relpersistence);
+		table_close(toast, NoLock);
+		rebuild_indexes(toastrelid);
+	}
+	pgstat_count_truncate(rel);
+}
+
+/*
+ * Mark all indexes not ready and not valid, yet live.
+ */
+static void
+switch_indexes_off(Relation rel)
+{
+	Relation	pg_index = table_open(IndexRelationId, RowExclusiveLock);
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		HeapTuple	tuple = SearchSysCacheCopy1(INDEXRELID,
+												ObjectIdGetDatum(lfirst_oid(lc)));
+		Form_pg_index form;
+
+		if (!HeapTupleIsValid(tuple))
+			elog(ERROR, "cache lookup failed for index %u", lfirst_oid(lc));
+		form = (Form_pg_index) GETSTRUCT(tuple);
+		form->indisready = false;
+		form->indisvalid = false;
+		CatalogTupleUpdate(pg_index, &tuple->t_self, tuple);
+		heap_freetuple(tuple);
+	}
+	table_close(pg_index, RowExclusiveLock);
+	CacheInvalidateRelcache(rel);
+	CommandCounterIncrement();
+}
+
+/*
+ * Show or hide the table's triggers to the relation cache; returns what it was.
+ */
+static bool
+show_triggers(Relation rel, bool show)
+{
+	Relation	pg_class = table_open(RelationRelationId, RowExclusiveLock);
+	HeapTuple	tuple = SearchSysCacheCopy1(RELOID,
+											ObjectIdGetDatum(RelationGetRelid(rel)));
+	bool		before;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u",
+			 RelationGetRelid(rel));
+	before = ((Form_pg_class) GETSTRUCT(tuple))->relhastriggers;
+	if (before != show)
+	{
+		((Form_pg_class) GETSTRUCT(tuple))->relhastriggers = show;
+		CatalogTupleUpdate(pg_class, &tuple->t_self, tuple);
+	}
+	heap_freetuple(tuple);
+	table_close(pg_class, RowExclusiveLock);
+	CommandCounterIncrement();
+	return before;
+}
+
+/*
+ * Build all indexes anew and mark them ready and valid.  Without
+ * REINDEX_REL_CHECK_CONSTRAINTS the indexes of constraints would stay off, and
+ * duplicates unseen.
+ */
+static void
+rebuild_indexes(Oid relid)
+{
+	ReindexParams params = {0};
+
+	params.options = REINDEXOPT_REPORT_PROGRESS;
+	(void) ftm_reindex_relation(relid,
+								REINDEX_REL_SUPPRESS_INDEX_USE |
+								REINDEX_REL_CHECK_CONSTRAINTS,
+								&params);
+	CommandCounterIncrement();
+}
+
+/*
+ * COPY from the stream.  Does what DoCopy() does around CopyFrom().
+ */
+static uint64
+copy_rows(Relation rel, const TableTask *task, CopyStream *stream)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	List	   *columns = NIL;
+	List	   *options = NIL;
+	CopyFromState copy;
+	uint64		rows;
+
+	if (check_enable_rls(RelationGetRelid(rel), InvalidOid, false) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("row-level security of table %s applies to its owner",
+						task->table_name),
+				 errhint("Execute ALTER TABLE ... NO FORCE ROW LEVEL SECURITY for the time of the run.")));
+
+	for (int i = 0; i < task->ncolumns; i++)
+		columns = lappend(columns, makeString(task->column_names[i]));
+	if (task->binary)
+		options = lappend(options,
+						  makeDefElem("format", (Node *) makeString("binary"), -1));
+	if (task->method == LOAD_FAST)
+		options = lappend(options,
+						  makeDefElem("freeze", (Node *) makeBoolean(true), -1));
+
+	ftm_source_copy_begin(stream->source, task->copy_sql, task->ncolumns,
+						  task->binary);
+	(void) addRangeTableEntryForRelation(pstate, rel, RowExclusiveLock,
+										 NULL, false, false);
+	copy = BeginCopyFrom(pstate, rel, NULL, NULL, false, read_stream,
+						 columns, options);
+	rows = CopyFrom(copy);
+	EndCopyFrom(copy);
+	free_parsestate(pstate);
+	CommandCounterIncrement();
+
+	/* In binary format COPY has seen the trailer, not the end of the stream. */
+	while (!stream->ended)
+	{
+		if (next_message(stream, true))
+			ereport(ERROR,
+					(errcode(ERRCODE_PROTOCOL_VIOLATION),
+					 errmsg("the source sent data after the end of table %s",
+							task->table_name)));
+	}
+	return rows;
+}
+
+/*
+ * CopyFrom()'s callback: between minimum and maximum bytes, fewer only at the
+ * end.  It takes everything that has arrived, as far as it fits, and waits only
+ * for the minimum: returning after each row would cost a round through
+ * CopyFrom()'s buffer management per row.
+ */
+static int
+read_stream(void *buffer, int minimum, int maximum)
+{
+	CopyStream *stream = current_stream;
+	int			done = 0;
+
+	while (done < maximum)
+	{
+		size_t		length;
+
+		if (stream->nready == 0 && !next_message(stream, done < minimum))
+			break;
+		length = Min(stream->nready, (size_t) (maximum - done));
+		memcpy((char *) buffer + done, stream->ready, length);
+		stream->ready += length;
+		stream->nready -= length;
+		done += (int) length;
+	}
+	return done;
+}
+
+/*
+ * Get the next message and rewrite it; false at the end of the stream, or if
+ * none has arrived yet and wait is false.
+ */
+static bool
+next_message(CopyStream *stream, bool wait)
+{
+	char	   *data;
+	int			length;
+
+	CHECK_FOR_INTERRUPTS();
+	if (stream->ended)
+		return false;
+	length = ftm_source_copy_read(stream->source, &data, wait);
+	if (length == 0)
+		return false;
+	if (length < 0)
+	{
+		end_stream(stream);
+		return false;
+	}
+	stream->bytes += length;
+	rewrite_message(stream, data, length);
+	return true;
+}
+
+/*
+ * Rewrite what is complete.  A message normally is one row, and is rewritten
+ * and handed over where libpq has put it; the rest of a unit that goes on in
+ * the next message is collected.
+ */
+static void
+rewrite_message(CopyStream *stream, char *data, size_t length)
+{
+	StringInfo	partial = &stream->partial;
+	RewriteStatus status;
+	size_t		done;
+
+	/* All that was handed over is gone from the collected bytes. */
+	if (stream->partial_used > 0)
+	{
+		memmove(partial->data, partial->data + stream->partial_used,
+				partial->len - stream->partial_used);
+		partial->len -= (int) stream->partial_used;
+		stream->partial_used = 0;
+	}
+	if (partial->len > 0)
+	{
+		appendBinaryStringInfo(partial, data, (int) length);
+		data = partial->data;
+		length = partial->len;
+	}
+
+	status = ftm_rewrite(stream->rewriter, data, length, &done);
+	if (status != REWRITE_OK)
+		raise_rewrite_error(stream, status);
+
+	stream->ready = data;
+	stream->nready = done;
+	if (data == partial->data)
+		stream->partial_used = done;
+	else if (done < length)
+		appendBinaryStringInfo(partial, data + done, (int) (length - done));
+}
+
+static void
+end_stream(CopyStream *stream)
+{
+	RewriteStatus status;
+
+	status = ftm_rewrite_end(stream->rewriter,
+							 stream->partial.len - stream->partial_used);
+	if (status != REWRITE_OK)
+		raise_rewrite_error(stream, status);
+	stream->ended = true;
+}
+
+static void
+raise_rewrite_error(CopyStream *stream, RewriteStatus status)
+{
+	const TableTask *task = stream->task;
+	const char *message;
+	uint64_t	row;
+	int			column;
+	uint8_t		id[UUID_LEN];
+
+	message = ftm_rewrite_error(stream->rewriter, &row, &column, id);
+	if (status == REWRITE_UNMAPPED)
+	{
+		char	   *text = DatumGetCString(DirectFunctionCall1(uuid_out,
+															   PointerGetDatum(id)));
+
+		ereport(ERROR,
+				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+				 errmsg("user id %s in column \"%s\" of table %s is not in the user map",
+						text, task->column_names[column - 1],
+						task->table_name),
+				 errdetail("It was found in row " UINT64_FORMAT " of the source.",
+						   (uint64) row),
+				 errhint("Create or match the user, add it to ftm_user_map, or use unmapped => 'keep' to leave such ids as they are.")));
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_BAD_COPY_FILE_FORMAT),
+			 errmsg("the source's stream for table %s is broken",
+					task->table_name),
+			 errdetail("At row " UINT64_FORMAT ", column %d: %s.",
+					   (uint64) row, column, message)));
+}
+
+/*
+ * For the rewriter.
+ */
+static bool
+lookup_target(void *arg, const uint8_t source[16], uint8_t target[16])
+{
+	return ftm_usermap_target((const UserMap *) arg, source, target);
+}

@@ -1,0 +1,439 @@
+/*-------------------------------------------------------------------------
+ *
+ * pool.c
+ *		The background workers of a run, as the leader sees them.
+ *
+ * Workers are dynamic background workers, which need no
+ * shared_preload_libraries.  Each has two queues in the pool's dynamic shared
+ * memory: commands to it, and answers from it, which are messages of the
+ * frontend/backend protocol: 'E' and 'N' for errors and notices, 'D' for a
+ * result.  The segment belongs to the leader's transaction: whatever ends it,
+ * detaching terminates the workers.
+ *
+ * The leader must never wait for a worker that waits for a lock of the
+ * leader's: neither deadlock detector would see it.  leader.c therefore takes
+ * no lock on a user table, and workers have a lock_timeout.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "libpq/pqmq.h"
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "ftmigrate.h"
+#include "pool.h"
+
+#define COMMAND_QUEUE_SIZE	((Size) 16 * 1024)
+#define ANSWER_QUEUE_SIZE	((Size) 16 * 1024)
+
+typedef struct PoolWorker
+{
+	BackgroundWorkerHandle *handle; /* NULL once known to have stopped */
+	shm_mq_handle *commands;
+	shm_mq_handle *answers;
+	bool		busy;			/* a command has been sent and not answered */
+	const PoolTask *task;		/* what it is busy with, if a task */
+} PoolWorker;
+
+struct WorkerPool
+{
+	dsm_segment *segment;
+	MemoryContext context;
+	int			nworkers;		/* keeper included */
+	PoolWorker *workers;
+	const char *failed_object;
+	StringInfoData message;		/* last message received */
+};
+
+/*
+ * Worker slots live in this array, which must outlive the pool's memory for
+ * the detach callback: allocated beside the segment in TopTransactionContext.
+ */
+static dsm_segment *create_segment(int nworkers);
+static bool start_worker(WorkerPool *pool, int index);
+static void terminate_workers(dsm_segment *segment, Datum arg);
+static void send_command(WorkerPool *pool, int index, WorkerCommand command,
+						 StringInfo payload);
+static int	receive_result(WorkerPool *pool);
+static bool receive_from(WorkerPool *pool, int index);
+static void relay_message(WorkerPool *pool, int index, StringInfo message,
+						  char type);
+static void report_lost_worker(WorkerPool *pool, int index)
+			pg_attribute_noreturn();
+
+WorkerPool *
+ftm_pool_start(int nloaders)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	WorkerPool *pool = palloc0(sizeof(WorkerPool));
+	int			wanted = nloaders + 1;
+
+	pool->context = CurrentMemoryContext;
+	pool->workers = palloc0(sizeof(PoolWorker) * wanted);
+	initStringInfo(&pool->message);
+	pool->segment = create_segment(wanted);
+
+	/* Before the first worker: from here on an error stops them all. */
+	on_dsm_detach(pool->segment, terminate_workers, PointerGetDatum(pool));
+
+	while (pool->nworkers < wanted && start_worker(pool, pool->nworkers))
+		pool->nworkers++;
+
+	if (pool->nworkers < 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("could not start background workers"),
+				 errdetail("A run needs at least 2 free worker slots."),
+				 errhint("Raise max_worker_processes, or wait until other background workers have ended.")));
+	if (pool->nworkers < wanted)
+		ereport(NOTICE,
+				(errmsg("running with %d workers instead of %d",
+						pool->nworkers - 1, nloaders),
+				 errhint("Raise max_worker_processes for more.")));
+
+	MemoryContextSwitchTo(old);
+	return pool;
+}
+
+int
+ftm_pool_loaders(const WorkerPool *pool)
+{
+	return pool->nworkers - 1;
+}
+
+const char *
+ftm_pool_failed_object(const WorkerPool *pool)
+{
+	return pool->failed_object;
+}
+
+/*
+ * Make the segment with its header and all queues; the leader is the sender
+ * of commands and the receiver of answers.
+ */
+static dsm_segment *
+create_segment(int nworkers)
+{
+	shm_toc_estimator estimator;
+	dsm_segment *segment;
+	shm_toc    *toc;
+	PoolHeader *header;
+	Size		size;
+
+	shm_toc_initialize_estimator(&estimator);
+	shm_toc_estimate_chunk(&estimator, sizeof(PoolHeader));
+	for (int i = 0; i < nworkers; i++)
+	{
+		shm_toc_estimate_chunk(&estimator, COMMAND_QUEUE_SIZE);
+		shm_toc_estimate_chunk(&estimator, ANSWER_QUEUE_SIZE);
+	}
+	shm_toc_estimate_keys(&estimator, 1 + 2 * nworkers);
+	size = shm_toc_estimate(&estimator);
+
+	segment = dsm_create(size, 0);
+	toc = shm_toc_create(POOL_MAGIC, dsm_segment_address(segment), size);
+
+	header = shm_toc_allocate(toc, sizeof(PoolHeader));
+	header->database = MyDatabaseId;
+	/* Not GetAuthenticatedUserId(): see SET SESSION AUTHORIZATION. */
+	header->session_user = GetSessionUserId();
+	GetUserIdAndSecContext(&header->current_user, &header->security_context);
+	header->leader_pid = MyProcPid;
+	header->connect_timeout = ftm_connect_timeout;
+	header->network_timeout = ftm_network_timeout;
+	header->lock_timeout = ftm_lock_timeout;
+	header->maintenance_work_mem = maintenance_work_mem;
+	shm_toc_insert(toc, POOL_KEY_HEADER, header);
+
+	for (int i = 0; i < nworkers; i++)
+	{
+		shm_mq	   *queue;
+
+		queue = shm_mq_create(shm_toc_allocate(toc, COMMAND_QUEUE_SIZE),
+							  COMMAND_QUEUE_SIZE);
+		shm_mq_set_sender(queue, MyProc);
+		shm_toc_insert(toc, POOL_KEY_COMMANDS(i), queue);
+
+		queue = shm_mq_create(shm_toc_allocate(toc, ANSWER_QUEUE_SIZE),
+							  ANSWER_QUEUE_SIZE);
+		shm_mq_set_receiver(queue, MyProc);
+		shm_toc_insert(toc, POOL_KEY_ANSWERS(i), queue);
+	}
+	return segment;
+}
+
+/*
+ * Register one worker and attach to its queues.  False if there is no slot.
+ */
+static bool
+start_worker(WorkerPool *pool, int index)
+{
+	PoolWorker *worker = &pool->workers[index];
+	shm_toc    *toc = shm_toc_attach(POOL_MAGIC,
+									 dsm_segment_address(pool->segment));
+	BackgroundWorker registration;
+
+	memset(&registration, 0, sizeof(registration));
+	registration.bgw_flags = BGWORKER_SHMEM_ACCESS |
+		BGWORKER_BACKEND_DATABASE_CONNECTION;
+	registration.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	registration.bgw_restart_time = BGW_NEVER_RESTART;
+	snprintf(registration.bgw_library_name, BGW_MAXLEN, "ftmigrate");
+	snprintf(registration.bgw_function_name, BGW_MAXLEN, "ftm_worker_main");
+	snprintf(registration.bgw_type, BGW_MAXLEN, "%s",
+			 index == POOL_KEEPER ? "ftmigrate keeper" : "ftmigrate worker");
+	if (index == POOL_KEEPER)
+		snprintf(registration.bgw_name, BGW_MAXLEN,
+				 "ftmigrate keeper for PID %d", MyProcPid);
+	else
+		snprintf(registration.bgw_name, BGW_MAXLEN,
+				 "ftmigrate worker %d for PID %d", index, MyProcPid);
+	registration.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(pool->segment));
+	memcpy(registration.bgw_extra, &index, sizeof(index));
+	registration.bgw_notify_pid = MyProcPid;
+
+	if (!RegisterDynamicBackgroundWorker(&registration, &worker->handle))
+		return false;
+
+	/*
+	 * With the handle, a worker that dies before it attaches counts as
+	 * detached instead of being waited for.
+	 */
+	worker->commands = shm_mq_attach(shm_toc_lookup(toc, POOL_KEY_COMMANDS(index), false),
+									 pool->segment, worker->handle);
+	worker->answers = shm_mq_attach(shm_toc_lookup(toc, POOL_KEY_ANSWERS(index), false),
+									pool->segment, worker->handle);
+	return true;
+}
+
+/*
+ * The segment is being detached: the run is over, in whatever way.  The keeper
+ * is left alone: it sees that the leader is gone, writes that down if the run
+ * was not ended, and ends by itself.
+ */
+static void
+terminate_workers(dsm_segment *segment pg_attribute_unused(), Datum arg)
+{
+	WorkerPool *pool = (WorkerPool *) DatumGetPointer(arg);
+
+	for (int i = POOL_KEEPER + 1; i < pool->nworkers; i++)
+	{
+		if (pool->workers[i].handle != NULL)
+			TerminateBackgroundWorker(pool->workers[i].handle);
+	}
+}
+
+StringInfo
+ftm_pool_call(WorkerPool *pool, int worker, WorkerCommand command,
+			  StringInfo payload)
+{
+	send_command(pool, worker, command, payload);
+	while (receive_result(pool) != worker)
+		elog(ERROR, "unexpected answer from a background worker");
+	return &pool->message;
+}
+
+void
+ftm_pool_broadcast(WorkerPool *pool, WorkerCommand command,
+				   StringInfo payload)
+{
+	for (int i = POOL_KEEPER + 1; i < pool->nworkers; i++)
+		send_command(pool, i, command, payload);
+	for (int i = POOL_KEEPER + 1; i < pool->nworkers; i++)
+		(void) receive_result(pool);
+}
+
+void
+ftm_pool_run(WorkerPool *pool, List *tasks)
+{
+	int			next = 0;
+	int			running = 0;
+
+	while (next < list_length(tasks) || running > 0)
+	{
+		int			index;
+
+		for (index = POOL_KEEPER + 1;
+			 index < pool->nworkers && next < list_length(tasks); index++)
+		{
+			if (pool->workers[index].busy)
+				continue;
+			pool->workers[index].task = list_nth(tasks, next++);
+			send_command(pool, index, pool->workers[index].task->command,
+						 pool->workers[index].task->payload);
+			running++;
+		}
+
+		index = receive_result(pool);
+		if (pool->workers[index].task->done != NULL)
+			pool->workers[index].task->done(pool->workers[index].task->arg,
+											&pool->message);
+		pool->workers[index].task = NULL;
+		running--;
+	}
+}
+
+/*
+ * A command is its letter and the payload.  Waits while the queue is full,
+ * which a worker that reads its command ends.
+ */
+static void
+send_command(WorkerPool *pool, int index, WorkerCommand command,
+			 StringInfo payload)
+{
+	char		letter = (char) command;
+	shm_mq_iovec parts[2];
+
+	parts[0].data = &letter;
+	parts[0].len = 1;
+	parts[1].data = payload != NULL ? payload->data : "";
+	parts[1].len = payload != NULL ? payload->len : 0;
+
+	if (shm_mq_sendv(pool->workers[index].commands, parts, 2,
+					 false, true) != SHM_MQ_SUCCESS)
+	{
+		/* It may have sent the reason before it went. */
+		while (receive_from(pool, index))
+			;
+		report_lost_worker(pool, index);
+	}
+	pool->workers[index].busy = true;
+}
+
+/*
+ * Wait for the next result of any busy worker, relay notices and raise errors
+ * meanwhile.  The result is in pool->message, its cursor behind the type.
+ */
+static int
+receive_result(WorkerPool *pool)
+{
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+
+		for (int i = 0; i < pool->nworkers; i++)
+		{
+			if (pool->workers[i].handle == NULL)
+				continue;
+			while (receive_from(pool, i))
+			{
+				if (!pool->workers[i].busy)
+					return i;
+			}
+		}
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, -1L,
+						 ftm_wait_event());
+		ResetLatch(MyLatch);
+	}
+}
+
+/*
+ * Take one message of one worker, if there is one, and act on it: false if
+ * there is none.  A result clears the worker's busy flag.
+ */
+static bool
+receive_from(WorkerPool *pool, int index)
+{
+	PoolWorker *worker = &pool->workers[index];
+	Size		length;
+	void	   *data;
+	char		type;
+
+	switch (shm_mq_receive(worker->answers, &length, &data, true))
+	{
+		case SHM_MQ_WOULD_BLOCK:
+			return false;
+		case SHM_MQ_DETACHED:
+			report_lost_worker(pool, index);
+		case SHM_MQ_SUCCESS:
+			break;
+	}
+
+	/* Copied first: handling it may receive again, or throw. */
+	resetStringInfo(&pool->message);
+	appendBinaryStringInfo(&pool->message, data, (int) length);
+	type = pool->message.data[pool->message.cursor++];
+	if (type == 'D')
+		worker->busy = false;
+	else
+		relay_message(pool, index, &pool->message, type);
+	return true;
+}
+
+/*
+ * Raise a worker's error, or pass on its notice.
+ */
+static void
+relay_message(WorkerPool *pool, int index, StringInfo message, char type)
+{
+	ErrorData	error;
+
+	if (type != 'E' && type != 'N')
+		elog(ERROR, "unexpected message type %d from a background worker",
+			 type);
+
+	pq_parse_errornotice(message, &error);
+	if (type == 'E')
+	{
+		if (pool->workers[index].task != NULL)
+			pool->failed_object = pool->workers[index].task->object;
+		/* A FATAL of the worker ends the call, not the session. */
+		error.elevel = ERROR;
+	}
+	ThrowErrorData(&error);
+}
+
+static void
+report_lost_worker(WorkerPool *pool, int index)
+{
+	if (pool->workers[index].task != NULL)
+		pool->failed_object = pool->workers[index].task->object;
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("lost connection to a background worker"),
+			 pool->failed_object != NULL ?
+			 errdetail("It was working on %s.", pool->failed_object) : 0,
+			 errhint("See the server log for its reason.  Call the function again: what is complete is kept.")));
+}
+
+void
+ftm_pool_stop_loaders(WorkerPool *pool)
+{
+	for (int i = POOL_KEEPER + 1; i < pool->nworkers; i++)
+	{
+		if (pool->workers[i].handle != NULL)
+			TerminateBackgroundWorker(pool->workers[i].handle);
+	}
+	for (int i = POOL_KEEPER + 1; i < pool->nworkers; i++)
+	{
+		BackgroundWorkerHandle *handle = pool->workers[i].handle;
+
+		pool->workers[i].handle = NULL;
+		if (handle != NULL)
+			(void) WaitForBackgroundWorkerShutdown(handle);
+	}
+}
+
+void
+ftm_pool_end(WorkerPool *pool)
+{
+	/* Detached from its commands, a worker ends. */
+	for (int i = 0; i < pool->nworkers; i++)
+		shm_mq_detach(pool->workers[i].commands);
+	for (int i = 0; i < pool->nworkers; i++)
+	{
+		BackgroundWorkerHandle *handle = pool->workers[i].handle;
+
+		pool->workers[i].handle = NULL;
+		if (handle != NULL)
+			(void) WaitForBackgroundWorkerShutdown(handle);
+	}
+	dsm_detach(pool->segment);
+}

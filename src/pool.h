@@ -1,0 +1,117 @@
+/*-------------------------------------------------------------------------
+ *
+ * pool.h
+ *		The background workers of a run, as the leader sees them.
+ *
+ * The leader holds a pool: one keeper, which writes the run's state, and
+ * loaders, which do the work.  It hands out commands; a worker executes one at
+ * a time and answers with one result, or with an error that is raised in the
+ * leader as it was.  A worker that fails is gone, and so is the pool.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_POOL_H
+#define FTM_POOL_H
+
+#include "lib/stringinfo.h"
+#include "storage/dsm.h"
+#include "storage/shm_mq.h"
+#include "storage/shm_toc.h"
+
+/* What a worker can be told to do; worker.c has a function for each. */
+typedef enum WorkerCommand
+{
+	/* the keeper's */
+	COMMAND_BEGIN_RUN = 'B',
+	COMMAND_FAIL_RUN = 'X',
+	COMMAND_END_RUN = 'E',
+	/* the loaders' */
+	COMMAND_OPEN_SOURCE = 'O',
+	COMMAND_INVALIDATE_KEYS = 'I',
+	COMMAND_LOAD_TABLE = 'L',
+	COMMAND_SET_SEQUENCES = 'S',
+	COMMAND_CHECK_KEY = 'K',
+	COMMAND_ANALYZE_TABLE = 'A',
+	COMMAND_VERIFY_TABLE = 'V',
+	COMMAND_VERIFY_KEY = 'F'
+} WorkerCommand;
+
+/*
+ * At the beginning of the pool's shared memory: who the workers are to be.
+ * Written by the leader before the first worker starts, never changed after;
+ * no lock needed.
+ */
+typedef struct PoolHeader
+{
+	Oid			database;
+	Oid			session_user;	/* connected as: a role with LOGIN */
+	Oid			current_user;	/* whose rights count */
+	int			security_context;
+	pid_t		leader_pid;
+	/* settings of the leader's session that workers take over */
+	int			connect_timeout;
+	int			network_timeout;
+	int			lock_timeout;
+	int			maintenance_work_mem;
+} PoolHeader;
+
+#define POOL_MAGIC			0x66746d31
+#define POOL_KEY_HEADER		UINT64CONST(1)
+/* Two queues for worker i: commands to it, answers from it. */
+#define POOL_KEY_COMMANDS(i)	(UINT64CONST(0x1000) + (i))
+#define POOL_KEY_ANSWERS(i)		(UINT64CONST(0x2000) + (i))
+
+#define POOL_KEEPER			0	/* index of the keeper; loaders follow */
+
+typedef struct WorkerPool WorkerPool;
+
+/* One piece of work for whichever loader is free. */
+typedef struct PoolTask
+{
+	WorkerCommand command;
+	StringInfo	payload;
+	const char *object;			/* table or key it is about, for messages */
+	void	   *arg;			/* for done */
+	void		(*done) (void *arg, StringInfo result);
+} PoolTask;
+
+/*
+ * Start a keeper and nloaders loaders for the current user and database, in
+ * the current transaction: they are stopped when it aborts, at the latest.
+ * Runs with fewer loaders if not all slots of max_worker_processes are free;
+ * error 53000 if there are not even two.
+ */
+extern WorkerPool *ftm_pool_start(int nloaders);
+
+extern int	ftm_pool_loaders(const WorkerPool *pool);
+
+/*
+ * Send a command to one worker and wait for its result, which is valid until
+ * the next call.
+ */
+extern StringInfo ftm_pool_call(WorkerPool *pool, int worker,
+								WorkerCommand command, StringInfo payload);
+
+/* Send the same command to all loaders and wait for all of them. */
+extern void ftm_pool_broadcast(WorkerPool *pool, WorkerCommand command,
+							   StringInfo payload);
+
+/*
+ * Have all tasks (List of PoolTask) done by the loaders, in list order as far
+ * as they become free, and call each one's done function in the leader.
+ * Notices of the workers are relayed; the first error is raised, the object
+ * it is about can then be had from ftm_pool_failed_object().
+ */
+extern void ftm_pool_run(WorkerPool *pool, List *tasks);
+extern const char *ftm_pool_failed_object(const WorkerPool *pool);
+
+/*
+ * For error paths: stop the loaders and wait until they are gone, so that the
+ * locks and source connections of the run are, too.  The keeper lives on.
+ */
+extern void ftm_pool_stop_loaders(WorkerPool *pool);
+
+/* Orderly end: all workers finish. */
+extern void ftm_pool_end(WorkerPool *pool);
+
+#endif							/* FTM_POOL_H */

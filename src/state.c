@@ -1,0 +1,387 @@
+/*-------------------------------------------------------------------------
+ *
+ * state.c
+ *		The run's state: ftm_run, ftm_run_table, ftm_log.
+ *
+ * A run's status goes running -> loaded -> verified, or running -> failed and,
+ * with the next call, running again.  A run whose leader and keeper were both
+ * killed stays "running"; the next call takes it over, since at most one call
+ * at a time holds the run lock (see leader.c).
+ *
+ * A table's status goes pending -> loading -> loaded.  "loaded" is written in
+ * the transaction that loads the table, so that it cannot lie.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "finish.h"
+#include "ftmigrate.h"
+#include "load.h"
+#include "state.h"
+#include "target.h"
+
+static void find_run(const RunRequest *request, RunTicket *ticket);
+static void insert_run(const RunRequest *request, RunTicket *ticket);
+static void continue_run(const RunRequest *request, int64 run_id);
+static void check_complete_run(const RunRequest *request, int64 run_id);
+static void register_tables(const RunRequest *request, int64 run_id);
+
+/*
+ * Run a statement on the state tables; "%s" in it stands for the extension's
+ * schema, nparams text parameters follow.
+ */
+static RowSet *
+execute(const char *sql, int nparams, const char *const *params)
+{
+	StringInfoData statement;
+	const char *schema = ftm_extension_schema_quoted();
+	const char *mark;
+
+	initStringInfo(&statement);
+	while ((mark = strstr(sql, "@schema@")) != NULL)
+	{
+		appendBinaryStringInfo(&statement, sql, (int) (mark - sql));
+		appendStringInfoString(&statement, schema);
+		sql = mark + strlen("@schema@");
+	}
+	appendStringInfoString(&statement, sql);
+	return ftm_target_query_as_owner(statement.data, nparams, params);
+}
+
+static const char *
+int64_text(int64 value)
+{
+	return psprintf(INT64_FORMAT, value);
+}
+
+void
+ftm_state_begin_run(const RunRequest *request, RunTicket *ticket)
+{
+	memset(ticket, 0, sizeof(RunTicket));
+
+	/* Two keepers must not both find no run and insert one. */
+	(void) execute("LOCK TABLE @schema@.ftm_run IN SHARE ROW EXCLUSIVE MODE",
+				   0, NULL);
+
+	find_run(request, ticket);
+	if (ticket->run_id != 0 && request->restart)
+	{
+		ftm_state_roll_back_run(ticket->run_id);
+		memset(ticket, 0, sizeof(RunTicket));
+	}
+	if (ticket->complete)
+	{
+		check_complete_run(request, ticket->run_id);
+		return;
+	}
+
+	if (ticket->run_id != 0)
+		continue_run(request, ticket->run_id);
+	else
+		insert_run(request, ticket);
+	register_tables(request, ticket->run_id);
+}
+
+/*
+ * The run that this call is about: the unfinished one from this source, else
+ * the last complete one of the same scope.
+ */
+static void
+find_run(const RunRequest *request, RunTicket *ticket)
+{
+	const char *params[2] = {request->source, request->options};
+	RowSet	   *rows;
+
+	rows = execute("SELECT run_id, status = 'verified',"
+				   "       (options -> 'scope') = ($2::jsonb -> 'scope')"
+				   "  FROM @schema@.ftm_run"
+				   " WHERE source = $1::name AND status <> 'rolled back'"
+				   "   AND (status <> 'verified'"
+				   "        OR (options -> 'scope') = ($2::jsonb -> 'scope'))"
+				   " ORDER BY (status <> 'verified') DESC, run_id DESC"
+				   " LIMIT 1",
+				   2, params);
+	if (rows->nrows == 0)
+		return;
+
+	ticket->run_id = ftm_rowset_int64(rows, 0, 0);
+	ticket->complete = ftm_rowset_bool(rows, 0, 1);
+	ticket->resumed = !ticket->complete;
+	if (!ftm_rowset_bool(rows, 0, 2) && !request->restart)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("run " INT64_FORMAT " from source \"%s\" is unfinished and has another scope",
+						ticket->run_id, request->source),
+				 errhint("Call ftm_run_migration() with the schemas, include and exclude of that run to finish it, or with restart => true to roll it back first.")));
+}
+
+static void
+insert_run(const RunRequest *request, RunTicket *ticket)
+{
+	const char *params[3] = {request->source, request->options,
+	request->snapshot};
+	RowSet	   *rows;
+
+	rows = execute("INSERT INTO @schema@.ftm_run"
+				   " (source, status, options, snapshot)"
+				   " VALUES ($1::name, 'running', $2::jsonb, $3)"
+				   " RETURNING run_id",
+				   3, params);
+	ticket->run_id = ftm_rowset_int64(rows, 0, 0);
+	ftm_state_log(ticket->run_id, "LOG", NULL, "run begins");
+}
+
+static void
+continue_run(const RunRequest *request, int64 run_id)
+{
+	const char *params[3] = {int64_text(run_id), request->options,
+	request->snapshot};
+
+	(void) execute("UPDATE @schema@.ftm_run"
+				   "   SET status = 'running', calls = calls + 1,"
+				   "       options = $2::jsonb, snapshot = $3,"
+				   "       finished_at = NULL, error = NULL, error_code = NULL"
+				   " WHERE run_id = $1::bigint",
+				   3, params);
+	ftm_state_log(run_id, "LOG", NULL, "run continues");
+}
+
+/*
+ * A complete run has nothing to load, unless the plan is not what it was: then
+ * the DBA decides, for the target may be in use by now.
+ */
+static void
+check_complete_run(const RunRequest *request, int64 run_id)
+{
+	for (int i = 0; i < request->ntables; i++)
+	{
+		const RunTable *table = &request->tables[i];
+		const char *params[3] = {int64_text(run_id), table->name,
+		int64_text((int64) table->fingerprint)};
+		RowSet	   *rows;
+
+		rows = execute("SELECT FROM @schema@.ftm_run_table"
+					   " WHERE run_id = $1::bigint AND table_name = $2"
+					   "   AND status = 'loaded' AND verified"
+					   "   AND fingerprint = $3::bigint",
+					   3, params);
+		if (rows->nrows == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("run " INT64_FORMAT " is complete, but table %s or what was decided about its columns has changed since",
+							run_id, table->name),
+					 errhint("Load new tables alone with include => ..., or roll back and start over with restart => true.")));
+	}
+}
+
+/*
+ * One row per table of the plan.  What an interrupted call left as "loading"
+ * was not loaded.
+ */
+static void
+register_tables(const RunRequest *request, int64 run_id)
+{
+	for (int i = 0; i < request->ntables; i++)
+	{
+		const RunTable *table = &request->tables[i];
+		const char *params[3] = {int64_text(run_id), table->name,
+		psprintf("%u", table->relid)};
+
+		(void) execute("INSERT INTO @schema@.ftm_run_table AS t"
+					   " (run_id, table_name, status, relid)"
+					   " VALUES ($1::bigint, $2, 'pending', $3::oid)"
+					   " ON CONFLICT (run_id, table_name) DO UPDATE"
+					   "   SET status = 'pending', started_at = NULL,"
+					   "       finished_at = NULL, error = NULL,"
+					   "       error_code = NULL, relid = EXCLUDED.relid"
+					   " WHERE t.status <> 'loaded'",
+					   3, params);
+	}
+}
+
+void
+ftm_state_fail_run(int64 run_id, const char *object, const char *error_code,
+				   const char *message)
+{
+	const char *run_params[3] = {int64_text(run_id), error_code, message};
+	const char *table_params[4] = {int64_text(run_id), error_code, message,
+	object};
+
+	(void) execute("UPDATE @schema@.ftm_run"
+				   "   SET status = 'failed', finished_at = clock_timestamp(),"
+				   "       error_code = $2, error = $3"
+				   " WHERE run_id = $1::bigint AND status = 'running'",
+				   3, run_params);
+	(void) execute("UPDATE @schema@.ftm_run_table"
+				   "   SET status = CASE WHEN table_name = $4 THEN 'failed'"
+				   "                ELSE 'pending' END,"
+				   "       finished_at = clock_timestamp(),"
+				   "       error_code = CASE WHEN table_name = $4 THEN $2 END,"
+				   "       error = CASE WHEN table_name = $4 THEN $3 END"
+				   " WHERE run_id = $1::bigint"
+				   "   AND (status = 'loading'"
+				   "        OR (status = 'pending' AND table_name = $4))",
+				   4, table_params);
+	ftm_state_log(run_id, "ERROR", object, message);
+}
+
+void
+ftm_state_end_run(int64 run_id, const char *status)
+{
+	const char *params[2] = {int64_text(run_id), status};
+
+	(void) execute("UPDATE @schema@.ftm_run"
+				   "   SET status = $2, finished_at = clock_timestamp()"
+				   " WHERE run_id = $1::bigint",
+				   2, params);
+	ftm_state_log(run_id, "LOG", NULL, psprintf("run ends: %s", status));
+}
+
+void
+ftm_state_table_loading(const TableTask *task)
+{
+	const char *params[2] = {int64_text(task->run_id), task->table_name};
+
+	(void) execute("UPDATE @schema@.ftm_run_table"
+				   "   SET status = 'loading', started_at = clock_timestamp(),"
+				   "       finished_at = NULL, error = NULL, error_code = NULL"
+				   " WHERE run_id = $1::bigint AND table_name = $2"
+				   "   AND status <> 'loaded'",
+				   2, params);
+}
+
+bool
+ftm_state_table_is_loaded(const TableTask *task, uint64 map_digest,
+						  TableResult *result, bool *loaded_otherwise)
+{
+	const char *params[5] = {int64_text(task->run_id), task->table_name,
+		psprintf("%u", task->relid), int64_text((int64) task->fingerprint),
+	int64_text((int64) map_digest)};
+	RowSet	   *rows;
+	bool		same;
+
+	rows = execute("SELECT relid = $3::oid AND fingerprint = $4::bigint"
+				   "       AND user_map_digest = $5::bigint,"
+				   "       relid = $3::oid,"
+				   "       rows, bytes, ids_mapped, ids_kept"
+				   "  FROM @schema@.ftm_run_table"
+				   " WHERE run_id = $1::bigint AND table_name = $2"
+				   "   AND status = 'loaded'",
+				   5, params);
+	*loaded_otherwise = false;
+	if (rows->nrows == 0)
+		return false;
+
+	same = ftm_rowset_bool(rows, 0, 0);
+	*loaded_otherwise = !same && ftm_rowset_bool(rows, 0, 1);
+	if (same)
+	{
+		result->rows = ftm_rowset_int64(rows, 0, 2);
+		result->bytes = ftm_rowset_int64(rows, 0, 3);
+		result->ids_mapped = ftm_rowset_int64(rows, 0, 4);
+		result->ids_kept = ftm_rowset_int64(rows, 0, 5);
+	}
+	return same;
+}
+
+void
+ftm_state_table_loaded(const TableTask *task, uint64 map_digest,
+					   const TableResult *result)
+{
+	const char *params[9] = {int64_text(task->run_id), task->table_name,
+		psprintf("%u", task->relid),
+		int64_text(result->rows), int64_text(result->bytes),
+		int64_text(result->ids_mapped), int64_text(result->ids_kept),
+		int64_text((int64) task->fingerprint),
+	int64_text((int64) map_digest)};
+	RowSet	   *rows;
+
+	if (result->kept)
+	{
+		ftm_state_log(task->run_id, "LOG", task->table_name,
+					  "loaded by an earlier call, and unchanged");
+		return;
+	}
+	rows = execute("UPDATE @schema@.ftm_run_table"
+				   "   SET status = 'loaded', relid = $3::oid,"
+				   "       rows = $4::bigint, bytes = $5::bigint,"
+				   "       ids_mapped = $6::bigint, ids_kept = $7::bigint,"
+				   "       fingerprint = $8::bigint,"
+				   "       user_map_digest = $9::bigint,"
+				   "       finished_at = clock_timestamp(),"
+				   "       error = NULL, error_code = NULL,"
+				   "       source_checksum = NULL, target_checksum = NULL,"
+				   "       verified = NULL, detail = NULL"
+				   " WHERE run_id = $1::bigint AND table_name = $2"
+				   " RETURNING table_name",
+				   9, params);
+	if (rows->nrows != 1)
+		elog(ERROR, "table %s is not registered in run " INT64_FORMAT,
+			 task->table_name, task->run_id);
+	ftm_state_log(task->run_id, "LOG", task->table_name,
+				  psprintf("loaded " INT64_FORMAT " rows in %.3f s",
+						   result->rows, result->seconds));
+}
+
+void
+ftm_state_table_verified(int64 run_id, const VerifyResult *verdict)
+{
+	const char *params[6] = {int64_text(run_id), verdict->object,
+		verdict->source_checksum, verdict->target_checksum,
+	verdict->ok ? "t" : "f", verdict->detail};
+
+	(void) execute("UPDATE @schema@.ftm_run_table"
+				   "   SET source_checksum = $3::numeric,"
+				   "       target_checksum = $4::numeric,"
+				   "       verified = $5::boolean, detail = $6"
+				   " WHERE run_id = $1::bigint AND table_name = $2",
+				   6, params);
+	if (!verdict->ok)
+		ftm_state_log(run_id, "ERROR", verdict->object,
+					  psprintf("verification: %s", verdict->detail));
+}
+
+void
+ftm_state_log(int64 run_id, const char *level, const char *table_name,
+			  const char *message)
+{
+	const char *params[4] = {int64_text(run_id), level, table_name, message};
+
+	(void) execute("INSERT INTO @schema@.ftm_log"
+				   " (run_id, level, table_name, message)"
+				   " VALUES ($1::bigint, $2, $3, $4)",
+				   4, params);
+}
+
+void
+ftm_state_roll_back_run(int64 run_id)
+{
+	const char *params[1] = {int64_text(run_id)};
+	RowSet	   *rows;
+
+	rows = execute("SELECT t.relid"
+				   "  FROM @schema@.ftm_run_table t"
+				   "  JOIN pg_catalog.pg_class c ON c.oid = t.relid"
+				   " WHERE t.run_id = $1::bigint AND t.status = 'loaded'"
+				   " ORDER BY t.relid",
+				   1, params);
+	for (int i = 0; i < rows->nrows; i++)
+	{
+		Oid			relid = atooid(ftm_rowset_value(rows, i, 0));
+
+		ftm_finish_invalidate_table_keys(relid);
+		ftm_load_empty_table(relid);
+	}
+	(void) execute("UPDATE @schema@.ftm_run_table SET status = 'rolled back'"
+				   " WHERE run_id = $1::bigint", 1, params);
+	(void) execute("UPDATE @schema@.ftm_run"
+				   "   SET status = 'rolled back',"
+				   "       finished_at = clock_timestamp()"
+				   " WHERE run_id = $1::bigint", 1, params);
+	ftm_state_log(run_id, "LOG", NULL, "run rolled back");
+}

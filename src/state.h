@@ -1,0 +1,88 @@
+/*-------------------------------------------------------------------------
+ *
+ * state.h
+ *		The run's state: ftm_run, ftm_run_table, ftm_log.
+ *
+ * Called in workers only, inside a transaction of the caller's: the leader's
+ * own transaction ends with an error whenever a run fails, and would take the
+ * state with it.  All statements run as the owner of the extension.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_STATE_H
+#define FTM_STATE_H
+
+#include "task.h"
+
+/* A table as ftm_run_table knows it at the beginning of a call. */
+typedef struct RunTable
+{
+	char	   *name;
+	Oid			relid;
+	uint64		fingerprint;
+} RunTable;
+
+/* What a call asks for. */
+typedef struct RunRequest
+{
+	char	   *source;
+	char	   *options;		/* jsonb text: scope and all parameters */
+	char	   *snapshot;
+	bool		restart;
+	int			ntables;
+	RunTable   *tables;
+} RunRequest;
+
+/* What it gets. */
+typedef struct RunTicket
+{
+	int64		run_id;
+	bool		resumed;		/* an unfinished run goes on */
+	bool		complete;		/* loaded and verified already: nothing to do */
+} RunTicket;
+
+/*
+ * Find the run to go on with, or begin a new one.  Error if an unfinished run
+ * has another scope, or if a complete one's tables have changed since.
+ */
+extern void ftm_state_begin_run(const RunRequest *request, RunTicket *ticket);
+
+/* The run ended with an error, while it was at object (may be NULL). */
+extern void ftm_state_fail_run(int64 run_id, const char *object,
+							   const char *error_code, const char *message);
+
+/* The run ended well: status is 'loaded' or 'verified'. */
+extern void ftm_state_end_run(int64 run_id, const char *status);
+
+/* A table load begins; in a transaction of its own. */
+extern void ftm_state_table_loading(const TableTask *task);
+
+/*
+ * Was this table loaded by this run, with the same fingerprint and user map?
+ * To be asked while holding the lock on the table.  Fills in what the load
+ * counted.  *loaded_otherwise: loaded by this run, but under another plan or
+ * map, so that its rows may be replaced.
+ */
+extern bool ftm_state_table_is_loaded(const TableTask *task, uint64 map_digest,
+									  TableResult *result,
+									  bool *loaded_otherwise);
+
+/* It is loaded; in the very transaction that loaded it. */
+extern void ftm_state_table_loaded(const TableTask *task, uint64 map_digest,
+								   const TableResult *result);
+
+/* Verification's verdict on a table of the run. */
+extern void ftm_state_table_verified(int64 run_id,
+									 const VerifyResult *verdict);
+
+/* One line for ftm_log; level as PostgreSQL names them ("LOG", "ERROR"). */
+extern void ftm_state_log(int64 run_id, const char *level,
+						  const char *table_name, const char *message);
+
+/*
+ * Empty what a run loaded, in this transaction, and mark it rolled back.
+ * Tables that no longer exist are passed over.
+ */
+extern void ftm_state_roll_back_run(int64 run_id);
+
+#endif							/* FTM_STATE_H */

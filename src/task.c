@@ -1,0 +1,181 @@
+/*-------------------------------------------------------------------------
+ *
+ * task.c
+ *		What the leader tells a worker about one table, and how it travels.
+ *
+ * Both ends are the same build of this library, so there is no versioning.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "libpq/pqformat.h"
+
+#include "task.h"
+
+void
+ftm_task_put_string(StringInfo buffer, const char *value)
+{
+	int			length;
+
+	if (value == NULL)
+	{
+		pq_sendint32(buffer, -1);
+		return;
+	}
+	length = (int) strlen(value);
+	pq_sendint32(buffer, length);
+	pq_sendbytes(buffer, value, length);
+}
+
+char *
+ftm_task_get_string(StringInfo buffer)
+{
+	int			length = (int) pq_getmsgint(buffer, 4);
+
+	if (length < 0)
+		return NULL;
+	return pnstrdup(pq_getmsgbytes(buffer, length), length);
+}
+
+static void
+put_strings(StringInfo buffer, const List *values)
+{
+	ListCell   *lc;
+
+	pq_sendint32(buffer, list_length(values));
+	foreach(lc, values)
+		ftm_task_put_string(buffer, lfirst(lc));
+}
+
+static List *
+get_strings(StringInfo buffer)
+{
+	List	   *values = NIL;
+	int			count = (int) pq_getmsgint(buffer, 4);
+
+	for (int i = 0; i < count; i++)
+		values = lappend(values, ftm_task_get_string(buffer));
+	return values;
+}
+
+void
+ftm_task_put_table(StringInfo buffer, const TableTask *task)
+{
+	pq_sendint64(buffer, task->run_id);
+	ftm_task_put_string(buffer, task->table_name);
+	pq_sendint32(buffer, task->relid);
+	pq_sendbyte(buffer, task->method);
+	pq_sendbyte(buffer, task->binary);
+	pq_sendbyte(buffer, task->replace);
+	ftm_task_put_string(buffer, task->copy_sql);
+	pq_sendint64(buffer, task->fingerprint);
+	pq_sendint32(buffer, task->ncolumns);
+	for (int i = 0; i < task->ncolumns; i++)
+	{
+		ftm_task_put_string(buffer, task->column_names[i]);
+		pq_sendbyte(buffer, task->columns[i].mode);
+		pq_sendbyte(buffer, task->columns[i].unmapped_is_error);
+	}
+	ftm_task_put_checksum(buffer, task->checksum);
+}
+
+TableTask *
+ftm_task_get_table(StringInfo buffer)
+{
+	TableTask  *task = palloc0(sizeof(TableTask));
+
+	task->run_id = pq_getmsgint64(buffer);
+	task->table_name = ftm_task_get_string(buffer);
+	task->relid = pq_getmsgint(buffer, 4);
+	task->method = pq_getmsgbyte(buffer);
+	task->binary = pq_getmsgbyte(buffer);
+	task->replace = pq_getmsgbyte(buffer);
+	task->copy_sql = ftm_task_get_string(buffer);
+	task->fingerprint = pq_getmsgint64(buffer);
+	task->ncolumns = (int) pq_getmsgint(buffer, 4);
+	task->column_names = palloc(sizeof(char *) * Max(1, task->ncolumns));
+	task->columns = palloc(sizeof(RewriteColumn) * Max(1, task->ncolumns));
+	for (int i = 0; i < task->ncolumns; i++)
+	{
+		task->column_names[i] = ftm_task_get_string(buffer);
+		task->columns[i].mode = pq_getmsgbyte(buffer);
+		task->columns[i].unmapped_is_error = pq_getmsgbyte(buffer);
+	}
+	task->checksum = ftm_task_get_checksum(buffer);
+	return task;
+}
+
+void
+ftm_task_put_result(StringInfo buffer, const TableResult *result)
+{
+	pq_sendbyte(buffer, result->kept);
+	pq_sendint64(buffer, result->rows);
+	pq_sendint64(buffer, result->bytes);
+	pq_sendint64(buffer, result->ids_mapped);
+	pq_sendint64(buffer, result->ids_kept);
+	pq_sendfloat8(buffer, result->seconds);
+}
+
+void
+ftm_task_get_result(StringInfo buffer, TableResult *result)
+{
+	result->kept = pq_getmsgbyte(buffer);
+	result->rows = pq_getmsgint64(buffer);
+	result->bytes = pq_getmsgint64(buffer);
+	result->ids_mapped = pq_getmsgint64(buffer);
+	result->ids_kept = pq_getmsgint64(buffer);
+	result->seconds = pq_getmsgfloat8(buffer);
+}
+
+void
+ftm_task_put_checksum(StringInfo buffer, const TableChecksum *checksum)
+{
+	ftm_task_put_string(buffer, checksum->source_sql);
+	ftm_task_put_string(buffer, checksum->target_sql);
+	pq_sendint32(buffer, checksum->columns_hashed);
+	pq_sendint32(buffer, checksum->columns_total);
+	put_strings(buffer, checksum->notes);
+}
+
+TableChecksum *
+ftm_task_get_checksum(StringInfo buffer)
+{
+	TableChecksum *checksum = palloc0(sizeof(TableChecksum));
+
+	checksum->source_sql = ftm_task_get_string(buffer);
+	checksum->target_sql = ftm_task_get_string(buffer);
+	checksum->columns_hashed = (int) pq_getmsgint(buffer, 4);
+	checksum->columns_total = (int) pq_getmsgint(buffer, 4);
+	checksum->notes = get_strings(buffer);
+	return checksum;
+}
+
+void
+ftm_task_put_verdict(StringInfo buffer, const VerifyResult *verdict)
+{
+	ftm_task_put_string(buffer, verdict->kind);
+	ftm_task_put_string(buffer, verdict->object);
+	pq_sendint64(buffer, verdict->source_rows);
+	pq_sendint64(buffer, verdict->target_rows);
+	ftm_task_put_string(buffer, verdict->source_checksum);
+	ftm_task_put_string(buffer, verdict->target_checksum);
+	pq_sendbyte(buffer, verdict->ok);
+	ftm_task_put_string(buffer, verdict->detail);
+}
+
+VerifyResult *
+ftm_task_get_verdict(StringInfo buffer)
+{
+	VerifyResult *verdict = palloc0(sizeof(VerifyResult));
+
+	verdict->kind = ftm_task_get_string(buffer);
+	verdict->object = ftm_task_get_string(buffer);
+	verdict->source_rows = pq_getmsgint64(buffer);
+	verdict->target_rows = pq_getmsgint64(buffer);
+	verdict->source_checksum = ftm_task_get_string(buffer);
+	verdict->target_checksum = ftm_task_get_string(buffer);
+	verdict->ok = pq_getmsgbyte(buffer);
+	verdict->detail = ftm_task_get_string(buffer);
+	return verdict;
+}

@@ -1,0 +1,65 @@
+/*-------------------------------------------------------------------------
+ *
+ * task.h
+ *		What the leader tells a worker about one table, and how it travels.
+ *
+ * Payloads of commands and results are flat: integers in network order and
+ * counted strings in the database's encoding.  (pq_sendstring() would convert
+ * to the client's encoding, which is the leader's client's business only.)
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_TASK_H
+#define FTM_TASK_H
+
+#include "lib/stringinfo.h"
+
+#include "plan.h"
+#include "verify.h"
+
+/* One table load, with all a worker needs to do it. */
+typedef struct TableTask
+{
+	int64		run_id;
+	char	   *table_name;		/* qualified and quoted, of the target */
+	Oid			relid;
+	LoadMethod	method;
+	bool		binary;
+	bool		replace;		/* existing => 'truncate' */
+	char	   *copy_sql;
+	uint64		fingerprint;
+	int			ncolumns;
+	char	  **column_names;	/* of the target, in the stream's order */
+	RewriteColumn *columns;
+	TableChecksum *checksum;	/* for a table that an earlier call loaded */
+} TableTask;
+
+/* What came of it. */
+typedef struct TableResult
+{
+	bool		kept;			/* loaded by an earlier call, and still right */
+	int64		rows;
+	int64		bytes;			/* of the COPY stream */
+	int64		ids_mapped;
+	int64		ids_kept;
+	double		seconds;
+} TableResult;
+
+extern void ftm_task_put_string(StringInfo buffer, const char *value);
+extern char *ftm_task_get_string(StringInfo buffer);
+
+extern void ftm_task_put_table(StringInfo buffer, const TableTask *task);
+extern TableTask *ftm_task_get_table(StringInfo buffer);
+
+extern void ftm_task_put_result(StringInfo buffer, const TableResult *result);
+extern void ftm_task_get_result(StringInfo buffer, TableResult *result);
+
+extern void ftm_task_put_checksum(StringInfo buffer,
+								  const TableChecksum *checksum);
+extern TableChecksum *ftm_task_get_checksum(StringInfo buffer);
+
+extern void ftm_task_put_verdict(StringInfo buffer,
+								 const VerifyResult *verdict);
+extern VerifyResult *ftm_task_get_verdict(StringInfo buffer);
+
+#endif							/* FTM_TASK_H */

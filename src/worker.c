@@ -1,0 +1,509 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.c
+ *		What a background worker of a run does.
+ *
+ * A worker reads commands from its queue, executes one at a time, each in
+ * transactions of its own, and answers.  Any error ends the worker: it travels
+ * to the leader as it is, the transaction is rolled back on the way out, and
+ * the lock on the table is gone before the leader hears that the worker is.
+ *
+ * The keeper is the worker that writes the run's state.  It is not terminated
+ * with the others: when its queue ends before the run was ended, the leader
+ * was cancelled or killed, and the keeper writes that down.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "libpq/pqformat.h"
+#include "libpq/pqmq.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "finish.h"
+#include "ftmigrate.h"
+#include "load.h"
+#include "pool.h"
+#include "state.h"
+#include "target.h"
+
+PGDLLEXPORT void ftm_worker_main(Datum main_arg);
+
+/*
+ * What a worker keeps between commands; all of it goes with the process.
+ */
+typedef struct Worker
+{
+	int			index;			/* in the pool */
+	int64		run_id;			/* 0 before it is known */
+	bool		run_ended;		/* keeper: the leader said how it ended */
+	SourceConnection *source;	/* in the run's snapshot */
+	UserMap    *map;
+} Worker;
+
+static Worker worker;
+
+static void set_up_session(const PoolHeader *header);
+static bool read_command(shm_mq_handle *commands, StringInfo command);
+static void execute_command(StringInfo command);
+static void send_answer(StringInfo answer);
+static void begin_run(StringInfo command, StringInfo answer);
+static void fail_run(StringInfo command, StringInfo answer);
+static void end_run(StringInfo command, StringInfo answer);
+static void open_source(StringInfo command, StringInfo answer);
+static void invalidate_keys(StringInfo command, StringInfo answer);
+static void load_table(StringInfo command, StringInfo answer);
+static void set_sequences(StringInfo command, StringInfo answer);
+static void check_key(StringInfo command, StringInfo answer);
+static void analyze_table(StringInfo command, StringInfo answer);
+static void verify_table(StringInfo command, StringInfo answer);
+static void verify_key(StringInfo command, StringInfo answer);
+static void record_lost_leader(void);
+
+static const struct
+{
+	WorkerCommand command;
+	const char *activity;		/* for pg_stat_activity */
+	void		(*execute) (StringInfo command, StringInfo answer);
+}			commands[] =
+{
+	{COMMAND_BEGIN_RUN, "begin run", begin_run},
+	{COMMAND_FAIL_RUN, "record failure", fail_run},
+	{COMMAND_END_RUN, "end run", end_run},
+	{COMMAND_OPEN_SOURCE, "connect to source", open_source},
+	{COMMAND_INVALIDATE_KEYS, "mark foreign keys", invalidate_keys},
+	{COMMAND_LOAD_TABLE, "load table", load_table},
+	{COMMAND_SET_SEQUENCES, "set sequences", set_sequences},
+	{COMMAND_CHECK_KEY, "check foreign key", check_key},
+	{COMMAND_ANALYZE_TABLE, "analyze table", analyze_table},
+	{COMMAND_VERIFY_TABLE, "verify table", verify_table},
+	{COMMAND_VERIFY_KEY, "verify foreign key", verify_key},
+};
+
+/*
+ * Entry point of a background worker; main_arg is the handle of the pool's
+ * segment, the worker's index is in bgw_extra.
+ */
+void
+ftm_worker_main(Datum main_arg)
+{
+	dsm_segment *segment;
+	shm_toc    *toc;
+	shm_mq	   *answers;
+	shm_mq	   *queue;
+	shm_mq_handle *command_queue;
+	PoolHeader *header;
+	StringInfoData command;
+
+	memcpy(&worker.index, MyBgworkerEntry->bgw_extra, sizeof(int));
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+
+	/* Without a resource owner, the mapping lasts as long as the process. */
+	segment = dsm_attach(DatumGetUInt32(main_arg));
+	if (segment == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("could not map dynamic shared memory segment")));
+	toc = shm_toc_attach(POOL_MAGIC, dsm_segment_address(segment));
+	if (toc == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("invalid magic number in dynamic shared memory segment")));
+	header = shm_toc_lookup(toc, POOL_KEY_HEADER, false);
+
+	/* Errors of connecting to the database are to reach the leader, too. */
+	answers = shm_toc_lookup(toc, POOL_KEY_ANSWERS(worker.index), false);
+	shm_mq_set_sender(answers, MyProc);
+	pq_redirect_to_shm_mq(segment, shm_mq_attach(answers, segment, NULL));
+	queue = shm_toc_lookup(toc, POOL_KEY_COMMANDS(worker.index), false);
+	shm_mq_set_receiver(queue, MyProc);
+	command_queue = shm_mq_attach(queue, segment, NULL);
+
+	set_up_session(header);
+
+	MemoryContextSwitchTo(TopMemoryContext);
+	initStringInfo(&command);
+	while (read_command(command_queue, &command))
+		execute_command(&command);
+
+	if (worker.index == POOL_KEEPER && worker.run_id != 0 && !worker.run_ended)
+		record_lost_leader();
+	proc_exit(0);
+}
+
+/*
+ * Become the caller, under settings of our own: what ALTER ROLE and ALTER
+ * DATABASE SET say must not bend a migration.
+ */
+static void
+set_up_session(const PoolHeader *header)
+{
+	static const struct
+	{
+		const char *name;
+		const char *value;
+	}			settings[] =
+	{
+		{"statement_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"idle_session_timeout", "0"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"synchronous_commit", "on"},
+		{"check_function_bodies", "off"},
+		{"default_tablespace", ""},
+	};
+
+	BackgroundWorkerInitializeConnectionByOid(header->database,
+											  header->session_user, 0);
+	SetClientEncoding(GetDatabaseEncoding());
+
+	for (int i = 0; i < (int) lengthof(settings); i++)
+		SetConfigOption(settings[i].name, settings[i].value,
+						PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("lock_timeout", psprintf("%d", header->lock_timeout),
+					PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("maintenance_work_mem",
+					psprintf("%d", header->maintenance_work_mem),
+					PGC_USERSET, PGC_S_SESSION);
+	ftm_connect_timeout = header->connect_timeout;
+	ftm_network_timeout = header->network_timeout;
+	(void) ftm_target_pin_settings();
+
+	/* CurrentUserId, which transactions restore from now on. */
+	SetUserIdAndSecContext(header->current_user, header->security_context);
+}
+
+/*
+ * Wait for the next command; false if the leader has detached.
+ */
+static bool
+read_command(shm_mq_handle *queue, StringInfo command)
+{
+	Size		length;
+	void	   *data;
+
+	pgstat_report_activity(STATE_IDLE, NULL);
+	if (shm_mq_receive(queue, &length, &data, false) != SHM_MQ_SUCCESS)
+		return false;
+	resetStringInfo(command);
+	appendBinaryStringInfo(command, data, (int) length);
+	return true;
+}
+
+/*
+ * If the leader is gone, the next read_command() says so.
+ */
+static void
+send_answer(StringInfo answer)
+{
+	StringInfoData message;
+
+	pq_beginmessage(&message, 'D');
+	pq_sendbytes(&message, answer->data, answer->len);
+	pq_endmessage(&message);
+}
+
+/*
+ * Execute one command in a memory context of its own and send its answer.
+ */
+static void
+execute_command(StringInfo command)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
+												  "ftmigrate command",
+												  ALLOCSET_DEFAULT_SIZES);
+	WorkerCommand letter = pq_getmsgbyte(command);
+	StringInfoData answer;
+
+	MemoryContextSwitchTo(context);
+	initStringInfo(&answer);
+	for (int i = 0; i < (int) lengthof(commands); i++)
+	{
+		if (commands[i].command != letter)
+			continue;
+		pgstat_report_activity(STATE_RUNNING, commands[i].activity);
+		commands[i].execute(command, &answer);
+		/* Statistics of the command's transactions, before anybody asks. */
+		pgstat_report_stat(true);
+		send_answer(&answer);
+		MemoryContextSwitchTo(TopMemoryContext);
+		MemoryContextDelete(context);
+		return;
+	}
+	elog(ERROR, "unexpected command %d", letter);
+}
+
+/*
+ * Commands run between these two; the answer is in a context that outlives
+ * the transaction.
+ */
+static MemoryContext
+begin_transaction(void)
+{
+	MemoryContext outer = CurrentMemoryContext;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	return outer;
+}
+
+static void
+commit_transaction(MemoryContext outer)
+{
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(outer);
+}
+
+/* ------------------------------------------------------------------------
+ * The keeper's commands
+ * ------------------------------------------------------------------------
+ */
+
+static void
+begin_run(StringInfo command, StringInfo answer)
+{
+	RunRequest	request;
+	RunTicket	ticket;
+	MemoryContext outer;
+
+	request.source = ftm_task_get_string(command);
+	request.options = ftm_task_get_string(command);
+	request.snapshot = ftm_task_get_string(command);
+	request.restart = pq_getmsgbyte(command);
+	request.ntables = (int) pq_getmsgint(command, 4);
+	request.tables = palloc(sizeof(RunTable) * Max(1, request.ntables));
+	for (int i = 0; i < request.ntables; i++)
+	{
+		request.tables[i].name = ftm_task_get_string(command);
+		request.tables[i].relid = pq_getmsgint(command, 4);
+		request.tables[i].fingerprint = pq_getmsgint64(command);
+	}
+
+	outer = begin_transaction();
+	ftm_state_begin_run(&request, &ticket);
+	commit_transaction(outer);
+
+	worker.run_id = ticket.run_id;
+	worker.run_ended = ticket.complete;
+	pq_sendint64(answer, ticket.run_id);
+	pq_sendbyte(answer, ticket.resumed);
+	pq_sendbyte(answer, ticket.complete);
+}
+
+static void
+fail_run(StringInfo command, StringInfo answer pg_attribute_unused())
+{
+	char	   *object = ftm_task_get_string(command);
+	char	   *error_code = ftm_task_get_string(command);
+	char	   *message = ftm_task_get_string(command);
+	MemoryContext outer = begin_transaction();
+
+	ftm_state_fail_run(worker.run_id, object, error_code, message);
+	commit_transaction(outer);
+	worker.run_ended = true;
+}
+
+static void
+end_run(StringInfo command, StringInfo answer pg_attribute_unused())
+{
+	char	   *status = ftm_task_get_string(command);
+	MemoryContext outer = begin_transaction();
+
+	ftm_state_end_run(worker.run_id, status);
+	commit_transaction(outer);
+	worker.run_ended = true;
+}
+
+static void
+record_lost_leader(void)
+{
+	MemoryContext outer = begin_transaction();
+
+	ftm_state_fail_run(worker.run_id, NULL,
+					   unpack_sql_state(ERRCODE_ADMIN_SHUTDOWN),
+					   "the session that called ftm_run_migration() ended");
+	commit_transaction(outer);
+}
+
+/* ------------------------------------------------------------------------
+ * The loaders' commands
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * Connect to the source and enter the run's snapshot.  Both the connection and
+ * the user map last as long as the worker.
+ */
+static void
+open_source(StringInfo command, StringInfo answer pg_attribute_unused())
+{
+	SourceServer *server;
+	char	   *name;
+	char	   *snapshot;
+	MemoryContext outer;
+
+	worker.run_id = pq_getmsgint64(command);
+	name = ftm_task_get_string(command);
+	snapshot = ftm_task_get_string(command);
+
+	outer = begin_transaction();
+	server = ftm_options_source_server(name);
+	worker.source = ftm_source_connect(server, TopMemoryContext);
+	ftm_source_import_snapshot(worker.source, snapshot);
+	worker.map = ftm_usermap_load(TopMemoryContext);
+	commit_transaction(outer);
+}
+
+static void
+invalidate_keys(StringInfo command, StringInfo answer pg_attribute_unused())
+{
+	int			count = (int) pq_getmsgint(command, 4);
+	MemoryContext outer = begin_transaction();
+
+	for (int i = 0; i < count; i++)
+		ftm_finish_invalidate_table_keys(pq_getmsgint(command, 4));
+	commit_transaction(outer);
+}
+
+/*
+ * Triggers and foreign keys must not fire.  The setting is a superuser's, and
+ * setting it from C would bypass the check: so check.
+ */
+static void
+become_replica(void)
+{
+	if (!superuser() &&
+		pg_parameter_aclcheck("session_replication_role", GetUserId(),
+							  ACL_SET) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to set parameter \"%s\"",
+						"session_replication_role"),
+				 errhint("Execute GRANT SET ON PARAMETER session_replication_role TO the caller's role, or have a superuser run the migration.")));
+	(void) set_config_option("session_replication_role", "replica",
+							 PGC_SUSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+							 true, 0, false);
+}
+
+static void
+load_table_callback(void *arg)
+{
+	errcontext("loading table %s", (const char *) arg);
+}
+
+static void
+load_table(StringInfo command, StringInfo answer)
+{
+	TableTask  *task = ftm_task_get_table(command);
+	TableResult result;
+	ErrorContextCallback callback;
+	MemoryContext outer;
+
+	callback.callback = load_table_callback;
+	callback.arg = task->table_name;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	pgstat_report_activity(STATE_RUNNING,
+						   psprintf("load table %s", task->table_name));
+
+	outer = begin_transaction();
+	ftm_state_table_loading(task);
+	commit_transaction(outer);
+
+	outer = begin_transaction();
+	become_replica();
+	ftm_load_table(task, worker.source, worker.map, &result);
+	commit_transaction(outer);
+
+	error_context_stack = callback.previous;
+	ftm_task_put_result(answer, &result);
+}
+
+static void
+set_sequences(StringInfo command, StringInfo answer pg_attribute_unused())
+{
+	int			count = (int) pq_getmsgint(command, 4);
+	MemoryContext outer = begin_transaction();
+
+	for (int i = 0; i < count; i++)
+	{
+		char	   *name = ftm_task_get_string(command);
+		int64		last_value = pq_getmsgint64(command);
+		bool		is_called = pq_getmsgbyte(command);
+
+		ftm_finish_sequence(name, last_value, is_called);
+	}
+	commit_transaction(outer);
+}
+
+static void
+check_key(StringInfo command, StringInfo answer)
+{
+	Oid			constraint = pq_getmsgint(command, 4);
+	MemoryContext outer = begin_transaction();
+	int64		orphans = ftm_finish_check_foreign_key(constraint);
+
+	commit_transaction(outer);
+	pq_sendint64(answer, orphans);
+}
+
+static void
+analyze_table(StringInfo command, StringInfo answer pg_attribute_unused())
+{
+	Oid			relid = pq_getmsgint(command, 4);
+	MemoryContext outer = begin_transaction();
+
+	ftm_finish_analyze(relid);
+	commit_transaction(outer);
+}
+
+/*
+ * Compare one table with the source; the verdict becomes part of the run, if
+ * there is one (ftm_verify() has none).
+ */
+static void
+verify_table(StringInfo command, StringInfo answer)
+{
+	char	   *table_name = ftm_task_get_string(command);
+	TableChecksum *checksum = ftm_task_get_checksum(command);
+	VerifyResult *verdict;
+	MemoryContext outer;
+
+	pgstat_report_activity(STATE_RUNNING,
+						   psprintf("verify table %s", table_name));
+	outer = begin_transaction();
+	verdict = ftm_verify_table(worker.source, table_name, checksum);
+	if (worker.run_id != 0)
+		ftm_state_table_verified(worker.run_id, verdict);
+	ftm_task_put_verdict(answer, verdict);
+	commit_transaction(outer);
+}
+
+static void
+verify_key(StringInfo command, StringInfo answer)
+{
+	Oid			constraint = pq_getmsgint(command, 4);
+	MemoryContext outer = begin_transaction();
+
+	ftm_task_put_verdict(answer, ftm_verify_foreign_key(constraint));
+	commit_transaction(outer);
+}
