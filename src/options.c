@@ -58,7 +58,7 @@ static List *set_option(List *options, const char *keyword,
 static List *connection_parameters(ForeignServer *server,
 								   UserMapping *mapping);
 static List *add_own_parameters(List *parameters);
-static bool check_password_rule(ForeignServer *server, UserMapping *mapping);
+static bool check_password_rule(UserMapping *mapping);
 static void check_host_is_known(ForeignServer *server, List *parameters);
 static void check_pulled_in_options(ForeignServer *server);
 static int	connect_timeout(List *parameters);
@@ -89,7 +89,7 @@ ftm_options_source_server(const char *name)
 	source = palloc0(sizeof(SourceServer));
 	source->serverid = server->serverid;
 	source->name = server->servername;
-	source->require_password = check_password_rule(server, mapping);
+	source->require_password = check_password_rule(mapping);
 
 	parameters = connection_parameters(server, mapping);
 	check_host_is_known(server, parameters);
@@ -138,9 +138,7 @@ ftm_options_auth_server(const char *name, bool missing_ok)
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("user mapping for server \"%s\" has no option \"secret_server_key\"",
 						server->servername),
-				 errhint("Execute ALTER USER MAPPING FOR %s SERVER %s OPTIONS (ADD secret_server_key '...').",
-						 quote_identifier(MappingUserName(mapping->userid)),
-						 quote_identifier(server->servername))));
+				 errhint("Set it with ALTER USER MAPPING.")));
 
 	length = strlen(auth->api_url);
 	while (length > 0 && auth->api_url[length - 1] == '/')
@@ -319,7 +317,7 @@ add_own_parameters(List *parameters)
  * superusers can turn off.
  */
 static bool
-check_password_rule(ForeignServer *server, UserMapping *mapping)
+check_password_rule(UserMapping *mapping)
 {
 	ListCell   *cell;
 
@@ -338,9 +336,7 @@ check_password_rule(ForeignServer *server, UserMapping *mapping)
 				(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
 				 errmsg("password is required"),
 				 errdetail("Non-superusers must provide a password in the user mapping."),
-				 errhint("Execute ALTER USER MAPPING FOR %s SERVER %s OPTIONS (ADD password '...').",
-						 quote_identifier(MappingUserName(mapping->userid)),
-						 quote_identifier(server->servername))));
+				 errhint("Set option \"password\" with ALTER USER MAPPING.")));
 	return true;
 }
 
@@ -358,7 +354,7 @@ check_host_is_known(ForeignServer *server, List *parameters)
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("server \"%s\" has no option \"host\"",
 						server->servername),
-				 errhint("Execute ALTER SERVER %s OPTIONS (ADD host '...').",
+				 errhint("Set it with ALTER SERVER %s.",
 						 quote_identifier(server->servername))));
 }
 
@@ -426,7 +422,7 @@ required_auth_option(ForeignServer *server, List *options,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("server \"%s\" has no option \"%s\"",
 						server->servername, keyword),
-				 errhint("Execute ALTER SERVER %s OPTIONS (ADD %s '...').",
-						 quote_identifier(server->servername), keyword)));
+				 errhint("Set it with ALTER SERVER %s.",
+						 quote_identifier(server->servername))));
 	return value;
 }
