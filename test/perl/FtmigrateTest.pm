@@ -132,10 +132,11 @@ sub start_source
 		conf      => $params{conf});
 	$node->load(
 		'source.sql',
-		users    => $users,
-		readings => $readings);
-	$node->sql("ALTER ROLE $source_role PASSWORD "
-		  . $node->literal($source_password));
+		users        => $users,
+		readings     => $readings,
+		app_role     => $source_role,
+		app_password => $source_password);
+	$node->{_users} = $users;
 	return $node;
 }
 
@@ -179,8 +180,7 @@ sub fill_user_map
 {
 	my ($source, $target) = @_;
 
-	my $ids = $source->sql('SELECT id FROM auth.users');
-	$target->load('user_map.sql', ids => $ids);
+	$target->load('user_map.sql', users => $source->{_users});
 	return;
 }
 

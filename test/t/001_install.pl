@@ -94,9 +94,8 @@ WHERE d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
 		WHERE grantee = 0 AND privilege_type = 'EXECUTE')
 ORDER BY 1
 SQL
-is_deeply(
-	[ grep { !$harmless{$_} } @public ],
-	[], 'PUBLIC may call none of the functions');
+is(join(' ', grep { !$harmless{$_} } @public),
+	'', 'PUBLIC may call none of the functions');
 is( $node->sql(<<'SQL'), '', 'PUBLIC may read and write none of the tables');
 SELECT c.oid::regclass, privilege_type
 FROM pg_class c JOIN pg_depend d ON d.objid = c.oid
@@ -148,8 +147,8 @@ UNION
 SELECT name FROM pg_settings WHERE name LIKE 'ftmigrate.%'
 ORDER BY 1
 SQL
-is_deeply([ grep { $readme !~ /\b\Q$_\E\b/ } @names ],
-	[], 'all objects and settings are in README.md');
+is(join(' ', grep { $readme !~ /\b\Q$_\E\b/ } @names),
+	'', 'all objects and settings are in README.md');
 ok((grep { $_ eq 'ftmigrate.workers' } @names), 'settings among them');
 
 # A database with rows in the extension's tables can be dumped and restored
