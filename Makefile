@@ -2,8 +2,8 @@
 #
 #   make && make install   build, and install with the pg_config in PATH
 #   make installcheck      regression and isolation tests on a running server
-#   make check-KIND        tests of a KIND (unit, regress, isolation, tap) on
-#                          servers of their own, without installing anything;
+#   make check-KIND        tests of a KIND (unit, fuzz, regress, isolation, tap)
+#                          on servers of their own, made by make tmp-install;
 #                          TESTS="name ..." runs some of them
 #
 # script/test is check-KIND for all of them, with all that it needs.
@@ -25,7 +25,7 @@ REGRESS_OPTS = --inputdir=test
 ISOLATION := $(basename $(notdir $(sort $(wildcard test/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=test
 TEMP_CONFIG = test/server.conf
-EXTRA_CLEAN = tmp_install
+EXTRA_CLEAN = build tmp_install
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -51,7 +51,12 @@ abs_top_builddir = $(CURDIR)
 subdir = $(EXTENSION)
 
 check-unit:
-	$(if $(wildcard test/unit/Makefile),$(MAKE) -C test/unit check)
+	$(MAKE) -C test/unit all
+	$(PROVE) --exec '' $(PROVE_FLAGS) $(or $(TESTS:%=build/unit/%),build/unit/*_test)
+
+# A short run, always of the same inputs; see test/fuzz/Makefile for long ones.
+check-fuzz:
+	$(MAKE) -C test/fuzz check RUNS=50000
 
 check-regress:
 	$(pg_regress_check) $(REGRESS_OPTS) $(or $(TESTS),$(REGRESS))
@@ -69,4 +74,5 @@ check-tap:
 	$(with_temp_install) $(PROVE) $(PG_PROVE_FLAGS) -I test/perl $(PROVE_FLAGS) \
 	$(or $(TESTS:%=test/t/%.pl),$(sort $(wildcard test/t/*.pl)))
 
-.PHONY: tmp-install check-unit check-regress check-isolation check-tap
+.PHONY: tmp-install check-unit check-fuzz check-regress \
+	check-isolation check-tap

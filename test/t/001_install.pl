@@ -117,7 +117,7 @@ WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e'
 		'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
 SQL
 
-# Whatever a DBA sees is explained in the database and in README.md
+# Whatever a DBA may use is explained in the database and in README.md
 is( $node->sql(<<'SQL'), '', 'all objects have comments');
 SELECT pg_describe_object(classid, objid, 0)
 FROM pg_depend
@@ -143,6 +143,7 @@ WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass
 	AND coalesce(relkind, 'f') <> 'S'
 	AND NOT EXISTS (
 		SELECT FROM pg_foreign_data_wrapper WHERE fdwvalidator = p.oid)
+	AND obj_description(objid, classid::regclass::name) NOT LIKE 'internal: %'
 UNION
 SELECT name FROM pg_settings WHERE name LIKE 'ftmigrate.%'
 ORDER BY 1
