@@ -214,7 +214,7 @@ use parent -norequire, 'PostgreSQL::Test::Cluster';
 sub connstr
 {
 	my ($self, @params) = @_;
-	return $self->SUPER::connstr(@params) . " user=$self->{_superuser}";
+	return $self->SUPER::connstr(@params) . " user=" . ($self->{_superuser} // "postgres");
 }
 
 =pod
