@@ -24,6 +24,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_inherits.h"
 #include "commands/sequence.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -253,6 +254,60 @@ ftm_finish_invalidate_foreign_keys(const Oid *constraints, int nconstraints)
 		set_validated(lfirst_oid(cell), false);
 	}
 	CommandCounterIncrement();
+}
+
+/*
+ * OIDs of the foreign keys of and to any of the relations.  pg_constraint has
+ * no index for the second half.
+ */
+static List *
+foreign_keys_of(const List *relids)
+{
+	List	   *result = NIL;
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false,
+										  NULL, 0, NULL);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+
+		if (form->contype == CONSTRAINT_FOREIGN &&
+			(list_member_oid(relids, form->conrelid) ||
+			 list_member_oid(relids, form->confrelid)))
+			result = lappend_oid(result, form->oid);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return result;
+}
+
+void
+ftm_finish_invalidate_table_keys(Oid relid)
+{
+	List	   *relids = list_make1_oid(relid);
+	List	   *keys = NIL;
+	Oid		   *constraints;
+	int			nconstraints = 0;
+	ListCell   *cell;
+
+	if (get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)
+		relids = find_all_inheritors(relid, NoLock, NULL);
+
+	/* A key and those that partitions inherited from it are valid together. */
+	foreach(cell, foreign_keys_of(relids))
+	{
+		Oid			topmost = read_topmost_foreign_key(lfirst_oid(cell))->oid;
+
+		keys = list_append_unique_oid(keys, topmost);
+		keys = list_concat_unique_oid(keys, inherited_foreign_keys(topmost));
+	}
+
+	constraints = palloc(sizeof(Oid) * Max(1, list_length(keys)));
+	foreach(cell, keys)
+		constraints[nconstraints++] = lfirst_oid(cell);
+	ftm_finish_invalidate_foreign_keys(constraints, nconstraints);
 }
 
 /*

@@ -382,7 +382,8 @@ load_tables(Leader *leader)
 		load->replace = leader->options->replace;
 		load->copy_sql = table->copy_sql;
 		load->fingerprint = table->fingerprint;
-		load->checksum = ftm_verify_table_sql(table);
+		load->checksum = ftm_checksum_build(table,
+											ftm_source_version(leader->source));
 		load->column_names = palloc(sizeof(char *) * Max(1, list_length(table->columns)));
 		load->columns = palloc(sizeof(RewriteColumn) * Max(1, list_length(table->columns)));
 		foreach(lc2, table->columns)
@@ -573,7 +574,9 @@ verify(Leader *leader)
 									 leader, verdict_reached);
 
 		ftm_task_put_string(task->payload, table->name);
-		ftm_task_put_checksum(task->payload, ftm_verify_table_sql(table));
+		ftm_task_put_checksum(task->payload,
+							  ftm_checksum_build(table,
+												 ftm_source_version(leader->source)));
 		tasks = lappend(tasks, task);
 	}
 	foreach(lc, leader->plan->foreign_keys)
@@ -586,6 +589,7 @@ verify(Leader *leader)
 		task = make_task(COMMAND_VERIFY_KEY, key_name(key), leader,
 						 verdict_reached);
 		pq_sendint32(task->payload, key->oid);
+		pq_sendbyte(task->payload, !not_valid_in_source(leader, key));
 		tasks = lappend(tasks, task);
 	}
 	ftm_pool_run(leader->pool, tasks);

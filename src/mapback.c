@@ -14,8 +14,8 @@
  *											   it should have been rewritten
  *		anything else						-> itself
  *
- * In a text, every 36-character window of the form 8-4-4-4-12 is one value.
- * Written with lower-case letters it is answered in lower case, with
+ * In a text, every 36-character window of the form 8-4-4-4-12 is one value,
+ * whatever stands around it; windows of known ids do not overlap.  Written with lower-case letters it is answered in lower case, with
  * upper-case letters in upper case; one that mixes both is left alone, as the
  * rewriter leaves it alone.
  *
@@ -188,10 +188,12 @@ count_windows(const UserMap *map, const char *text, int length,
 
 	while ((at = next_window(text, length, at, id, &letters)) >= 0)
 	{
-		if ((letters == CASE_MIXED) == mixed &&
-			map_back(map, id, ignored) == state)
+		IdState		found = map_back(map, id, ignored);
+
+		if (found == state && (letters == CASE_MIXED) == mixed)
 			count++;
-		at += UUID_TEXT_LENGTH;
+		at += found != ID_KEPT && letters != CASE_MIXED ?
+			UUID_TEXT_LENGTH : 1;
 	}
 	return count;
 }
@@ -229,12 +231,14 @@ ftm_source_user_ids(PG_FUNCTION_ARGS)
 	while ((at = next_window(VARDATA_ANY(value), length, at, id,
 							 &letters)) >= 0)
 	{
-		if (letters != CASE_MIXED && map_back(map, id, source) != ID_KEPT)
+		if (letters == CASE_MIXED || map_back(map, id, source) == ID_KEPT)
 		{
-			if (result == NULL)
-				result = cstring_to_text_with_len(VARDATA_ANY(value), length);
-			format_window(VARDATA(result) + at, source, letters);
+			at++;
+			continue;
 		}
+		if (result == NULL)
+			result = cstring_to_text_with_len(VARDATA_ANY(value), length);
+		format_window(VARDATA(result) + at, source, letters);
 		at += UUID_TEXT_LENGTH;
 	}
 	PG_RETURN_TEXT_P(result != NULL ? result : value);

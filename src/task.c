@@ -133,9 +133,12 @@ ftm_task_put_checksum(StringInfo buffer, const TableChecksum *checksum)
 {
 	ftm_task_put_string(buffer, checksum->source_sql);
 	ftm_task_put_string(buffer, checksum->target_sql);
+	ftm_task_put_string(buffer, checksum->generated_sql);
+	pq_sendint32(buffer, checksum->relid);
 	pq_sendint32(buffer, checksum->columns_hashed);
 	pq_sendint32(buffer, checksum->columns_total);
 	put_strings(buffer, checksum->notes);
+	put_strings(buffer, checksum->problems);
 }
 
 TableChecksum *
@@ -145,9 +148,12 @@ ftm_task_get_checksum(StringInfo buffer)
 
 	checksum->source_sql = ftm_task_get_string(buffer);
 	checksum->target_sql = ftm_task_get_string(buffer);
+	checksum->generated_sql = ftm_task_get_string(buffer);
+	checksum->relid = pq_getmsgint(buffer, 4);
 	checksum->columns_hashed = (int) pq_getmsgint(buffer, 4);
 	checksum->columns_total = (int) pq_getmsgint(buffer, 4);
 	checksum->notes = get_strings(buffer);
+	checksum->problems = get_strings(buffer);
 	return checksum;
 }
 

@@ -3,36 +3,17 @@
  * verify.h
  *		Does the target hold what the source holds?
  *
- * The source computes its checksum in plain SQL over its own rows; the target
- * computes the same over the stored rows with user ids mapped back, by code
- * that shares nothing with rewrite.c.
+ * Anything that was not checked is not ok.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef FTM_VERIFY_H
 #define FTM_VERIFY_H
 
+#include "checksum.h"
 #include "plan.h"
 
-/*
- * One table's checksum statements.  Each answers with one row: count(*) and
- * the checksum (numeric as text, '0' for an empty table); the target's also
- * ids_left (values in user-id columns, and embedded ids, that are still source
- * ids of mapped users) and generated_wrong (rows whose stored generated value
- * is not the expression's).
- */
-typedef struct TableChecksum
-{
-	char	   *source_sql;
-	char	   *target_sql;
-	int			columns_hashed;
-	int			columns_total;
-	List	   *notes;			/* char *: columns compared otherwise, and why */
-} TableChecksum;
-
-/* Statements for one table of the plan, in the current memory context. */
-extern TableChecksum *ftm_verify_table_sql(const PlanTable *table);
-
+/* One row of ftm_verify(). */
 typedef struct VerifyResult
 {
 	char	   *kind;			/* table, sequence, foreign key, user map */
@@ -42,24 +23,34 @@ typedef struct VerifyResult
 	char	   *source_checksum;	/* NULL if none */
 	char	   *target_checksum;
 	bool		ok;
-	char	   *detail;
+	char	   *detail;			/* fragments, separated by semicolons */
 } VerifyResult;
 
 /*
- * Compute and compare both checksums, source and target at the same time.
- * source must be in the run's snapshot.  Result in the current memory context.
+ * Compute and compare both checksums of a table, source and target at the same
+ * time.  source must be in a snapshot.  Reads the target as the current user.
+ * Result in the current memory context.
  */
 extern VerifyResult *ftm_verify_table(SourceConnection *source,
 									  const char *table_name,
 									  const TableChecksum *checksum);
 
 /*
- * Everything but the tables: sequences of the plan (source values read over
- * source now), foreign keys (valid, and without orphans), user map.  Returns a
- * List of VerifyResult.
+ * Compare the sequences of the plan with the values that the plan read from
+ * the source, and with the data of the columns that own them.  Returns a List
+ * of VerifyResult.
  */
 extern List *ftm_verify_sequences(const MigrationPlan *plan);
-extern VerifyResult *ftm_verify_foreign_key(Oid constraint);
+
+/*
+ * Is a foreign key of the target (pg_constraint OID) valid and without
+ * orphans?  valid_in_source: false if the source has the key, but not valid;
+ * orphans are what the source had then, and no difference.
+ */
+extern VerifyResult *ftm_verify_foreign_key(Oid constraint,
+											bool valid_in_source);
+
+/* Is the user map one to one, and can it be applied backwards? */
 extern VerifyResult *ftm_verify_user_map(void);
 
 #endif							/* FTM_VERIFY_H */

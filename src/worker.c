@@ -502,8 +502,10 @@ static void
 verify_key(StringInfo command, StringInfo answer)
 {
 	Oid			constraint = pq_getmsgint(command, 4);
+	bool		valid_in_source = pq_getmsgbyte(command);
 	MemoryContext outer = begin_transaction();
 
-	ftm_task_put_verdict(answer, ftm_verify_foreign_key(constraint));
+	ftm_task_put_verdict(answer, ftm_verify_foreign_key(constraint,
+														valid_in_source));
 	commit_transaction(outer);
 }

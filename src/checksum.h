@@ -1,0 +1,48 @@
+/*-------------------------------------------------------------------------
+ *
+ * checksum.h
+ *		The two statements whose answers tell whether a table's rows are
+ *		equal on source and target.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_CHECKSUM_H
+#define FTM_CHECKSUM_H
+
+#include "plan.h"
+
+/*
+ * Statements for one table.  source_sql and target_sql answer with one row
+ * each, whose first two columns must be equal: number of rows, checksum
+ * (numeric, 0 for an empty table).  target_sql goes on with
+ *
+ *		ids_left		user ids that should have been rewritten and were not
+ *		ids_kept		values of user-id columns that the user map lacks
+ *		ids_mixed_case	user ids written in mixed case, left alone
+ *
+ * generated_sql, NULL if the target has no generated column, answers with the
+ * number of rows in which some stored generated value is not that of its
+ * expression.  It evaluates the table owner's functions: it must run in the
+ * owner's name, as a security-restricted operation.
+ */
+typedef struct TableChecksum
+{
+	char	   *source_sql;
+	char	   *target_sql;
+	char	   *generated_sql;
+	Oid			relid;			/* target table */
+	int			columns_hashed;
+	int			columns_total;	/* of the source's table */
+	List	   *notes;			/* char *: columns compared otherwise, and why */
+	List	   *problems;		/* char *: what makes the table not ok whatever
+								 * the checksums are */
+} TableChecksum;
+
+/*
+ * Build the statements for one table of the plan, in the current memory
+ * context.  source_version is ftm_source_version().
+ */
+extern TableChecksum *ftm_checksum_build(const PlanTable *table,
+										 int source_version);
+
+#endif							/* FTM_CHECKSUM_H */
