@@ -124,6 +124,26 @@ COMMENT ON TABLE @extschema@.ftm_user_column IS
 -- Plan (plan.c)
 -- ---------------------------------------------------------------------------
 
+CREATE FUNCTION @extschema@.ftm_plan(
+	source pg_catalog.name DEFAULT 'supabase',
+	schemas pg_catalog.text[] DEFAULT '{public}',
+	include pg_catalog.text[] DEFAULT NULL,
+	exclude pg_catalog.text[] DEFAULT NULL,
+	OUT table_name pg_catalog.text,
+	OUT level pg_catalog.int4,
+	OUT rows pg_catalog.int8,
+	OUT bytes pg_catalog.int8,
+	OUT seconds pg_catalog.numeric,
+	OUT rewritten pg_catalog.text[],
+	OUT format pg_catalog.text,
+	OUT method pg_catalog.text,
+	OUT notes pg_catalog.text[])
+	RETURNS SETOF pg_catalog.record
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ftm_plan(pg_catalog.name, pg_catalog.text[], pg_catalog.text[], pg_catalog.text[]) IS
+	'what a migration would do, table by table, and what stands in its way';
+REVOKE ALL ON FUNCTION @extschema@.ftm_plan(pg_catalog.name, pg_catalog.text[], pg_catalog.text[], pg_catalog.text[]) FROM PUBLIC;
+
 -- ---------------------------------------------------------------------------
 -- Runs (run.c)
 -- ---------------------------------------------------------------------------

@@ -14,28 +14,37 @@
 #include "ftmigrate.h"
 #include "source.h"
 
-/* A type as far as a migration cares; see ftm_catalog_read_source(). */
+/*
+ * A type as a column has it.  Types are compared by name, never by OID: OIDs
+ * differ between two databases.
+ */
 typedef struct CatalogType
 {
 	char	   *schema;
 	char	   *name;			/* pg_type.typname */
 	int32		typmod;			/* -1 if none */
-	char	   *display;		/* as format_type() prints it */
+	char	   *display;		/* as format_type() prints it, user types with
+								 * their schema */
 	char		typtype;		/* b, c, d, e, r, m */
 	bool		is_array;
 	char	   *extension;		/* extension that owns the type (or the
 								 * array's element), or NULL */
-	char	   *base_name;		/* pg_catalog name after flattening domains,
+	char	   *base_name;		/* pg_type.typname after flattening domains,
 								 * or name itself */
 	char	   *base_schema;
 	int32		base_typmod;
+	struct CatalogType *base;	/* domains: the type one level down */
+	struct CatalogType *element;	/* arrays: the element, which has the
+									 * array's typmod */
+	List	   *labels;			/* enums: labels (char *) in order */
 	char	   *definition;		/* composites: attribute names and types in
 								 * order; enums: labels in order; domains:
 								 * base type, NOT NULL, checks; ranges:
-								 * subtype; NULL for others.  Two ends agree if
-								 * the texts are equal. */
+								 * subtype; arrays: the element's; NULL for
+								 * others.  What is nested is spelled out, so
+								 * two ends agree if the texts are equal. */
 	bool		binary_safe;	/* binary output here can be read by the same
-								 * type elsewhere: no oid or reg* inside, send
+								 * type elsewhere: no reg* or xml inside, send
 								 * and receive functions, no extension */
 } CatalogType;
 
@@ -44,8 +53,8 @@ typedef struct CatalogColumn
 	int16		attnum;
 	char	   *name;
 	CatalogType *type;
-	bool		not_null;
-	bool		has_default;
+	bool		not_null;		/* of the column or of its domain */
+	bool		has_default;	/* of the column or of its type */
 	char		identity;		/* '\0', 'a', 'd' */
 	char		generated;		/* '\0', 's' */
 	char	   *expression;		/* generation expression or default, or NULL */
@@ -61,20 +70,24 @@ typedef struct CatalogTable
 	char	   *name;
 	char	   *qualified;		/* as regclass prints it with an empty
 								 * search_path: quoted where needed */
-	char		relkind;		/* 'r' or 'p' */
+	char		relkind;		/* 'r' or 'p'; 'v', 'm', 'f' in others */
 	char		persistence;	/* 'p' or 'u' */
-	bool		is_partition;	/* a partition of another table */
+	Oid			root;			/* partitions: the topmost partitioned table;
+								 * else the table itself */
 	bool		has_children;	/* inheritance children (not partitions) */
-	bool		partition_key_needs_root;	/* partitioned: hash key over an
-											 * oid-bearing type */
-	List	   *partition_key;	/* names of key columns, for 'p' */
 	double		rows;			/* estimate: reltuples, for 'p' of all leaves;
-								 * -1 if never analyzed */
-	int64		bytes;			/* pg_table_size, for 'p' of all leaves */
-	bool		published;		/* member of a publication */
-	bool		row_security_forced;
+								 * -1 if never analyzed.  Source only. */
+	int64		bytes;			/* pg_table_size, for 'p' of all leaves.
+								 * Source only. */
+	bool		readable;		/* the session's role has SELECT */
+	bool		owned;			/* the session's role has the owner's rights */
+	bool		row_security_active;	/* row level security applies to the
+										 * session's role */
+	bool		published;		/* it or one of its partitions is member of a
+								 * publication.  Target only. */
 	bool		uses_heap;		/* storage is the heap access method */
-	List	   *bad_triggers;	/* names of enabled ALWAYS or REPLICA triggers */
+	List	   *bad_triggers;	/* names of triggers enabled ALWAYS or REPLICA,
+								 * partitions' included */
 	List	   *columns;		/* of CatalogColumn, by attnum, no dropped ones */
 	List	   *primary_key;	/* names of its columns, NIL without one */
 } CatalogTable;
@@ -84,15 +97,17 @@ typedef struct CatalogForeignKey
 	Oid			oid;			/* of the pg_constraint row */
 	char	   *name;
 	Oid			relid;			/* referencing table */
+	Oid			root;			/* its partitioned root, or itself */
 	char	   *schema;
 	char	   *table;
 	List	   *columns;		/* names */
-	Oid			ref_relid;
+	Oid			ref_relid;		/* referenced table */
+	Oid			ref_root;		/* its partitioned root, or itself */
 	char	   *ref_schema;
 	char	   *ref_table;
 	List	   *ref_columns;
 	List	   *operators;		/* pk = fk operators, as OPERATOR(s.=) texts */
-	char		match;			/* 's' or 'f' */
+	char		match;			/* 's' or 'f' ('p' does not exist yet) */
 	bool		valid;
 	bool		is_partition_child; /* conparentid is set */
 } CatalogForeignKey;
@@ -108,22 +123,26 @@ typedef struct CatalogSequence
 	char	   *owner_column;
 	int64		minimum;
 	int64		maximum;
-	int64		last_value;		/* valid if readable */
+	bool		readable;		/* the session's role has SELECT */
+	int64		last_value;		/* these two only if readable */
 	bool		is_called;
 } CatalogSequence;
 
 /* Lists are sorted by schema and name; names compare bytewise. */
 typedef struct Catalog
 {
-	List	   *tables;			/* of CatalogTable in the scope's schemas, no
-								 * members of extensions, no partitions unless
-								 * said otherwise; partitioned roots and plain
-								 * tables */
+	int			version;		/* server version, as in 150020 */
+	List	   *missing_schemas;	/* schemas of the scope that do not exist */
+	List	   *tables;			/* of CatalogTable in the scope's schemas:
+								 * plain tables and partitioned roots, no
+								 * members of extensions, no temporary ones */
 	List	   *partitions;		/* of CatalogTable: leaves and sub-partitioned
-								 * ones (for messages and foreign keys) */
-	List	   *foreign_keys;	/* of CatalogForeignKey: every one whose
-								 * referencing or referenced table is in the
-								 * scope's schemas, other schemas included */
+								 * ones */
+	List	   *others;			/* of CatalogTable, without columns: views,
+								 * materialized views, foreign tables */
+	List	   *foreign_keys;	/* of CatalogForeignKey: every one in the
+								 * database, since user ids may be passed on
+								 * through tables outside the scope */
 	List	   *sequences;		/* of CatalogSequence in the scope's schemas */
 } Catalog;
 
@@ -139,7 +158,16 @@ extern Catalog *ftm_catalog_read_target(List *schemas);
 /* Find by name; NULL if there is none. */
 extern CatalogTable *ftm_catalog_table(const Catalog *catalog,
 									   const char *schema, const char *name);
+extern CatalogTable *ftm_catalog_table_by_oid(const Catalog *catalog, Oid oid);
 extern CatalogColumn *ftm_catalog_column(const CatalogTable *table,
 										 const char *name);
+
+/*
+ * A name for SQL that the source will read, always in double quotes: which
+ * words are reserved depends on the server's version, so quote_identifier()
+ * knows the target's only.
+ */
+extern char *ftm_catalog_quote(const char *name);
+extern char *ftm_catalog_quote_qualified(const char *schema, const char *name);
 
 #endif							/* FTM_CATALOG_H */

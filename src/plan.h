@@ -34,7 +34,7 @@ typedef struct PlanColumn
 	CatalogColumn *source;
 	CatalogColumn *target;
 	bool		generated;		/* generated on the target: not copied */
-	bool		type_differs;	/* a lossless pair that needs text format */
+	bool		type_differs;	/* a lossless pair of different types */
 	RewriteMode mode;
 	bool		unmapped_is_error;
 	UserColumnOrigin origin;
@@ -55,6 +55,7 @@ typedef struct PlanTable
 	List	   *columns;		/* of PlanColumn, in the source's order */
 	double		seconds;		/* estimate, 50 % added; < 0 if not measured */
 	char	   *copy_sql;		/* COPY (SELECT ...) TO STDOUT ... */
+	int			copy_query_length;	/* of copy_sql up to the closing ")" */
 	uint64		fingerprint;	/* of relation, columns and decisions: a loaded
 								 * table whose plan has another fingerprint is
 								 * loaded again */
@@ -92,8 +93,24 @@ extern MigrationPlan *ftm_plan_build(const Scope *scope,
 									 SourceConnection *source,
 									 const char *unmapped);
 
+/* Add a sentence to the plan's problems or warnings. */
+extern void ftm_plan_problem(MigrationPlan *plan, const char *format,...)
+			pg_attribute_printf(2, 3);
+extern void ftm_plan_warning(MigrationPlan *plan, const char *format,...)
+			pg_attribute_printf(2, 3);
+
+/* Tables of the plan by the OID of either end, NULL if not in the plan. */
+extern PlanTable *ftm_plan_table_of_source(const MigrationPlan *plan, Oid oid);
+extern PlanTable *ftm_plan_table_of_target(const MigrationPlan *plan, Oid oid);
+
+/* Column of a table of the plan by name, NULL if it has none. */
+extern PlanColumn *ftm_plan_column(const PlanTable *table, const char *name);
+
 /* Raise all problems of the plan as one error, if there are any. */
 extern void ftm_plan_raise_problems(const MigrationPlan *plan);
+
+/* Report problems, then warnings, as WARNING; then totals, as NOTICE. */
+extern void ftm_plan_report(const MigrationPlan *plan);
 
 /*
  * Estimate seconds per table from sizes and a measured sample of the source

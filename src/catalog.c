@@ -1,0 +1,424 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.c
+ *		What a database has: tables, columns, keys, sequences.
+ *
+ * One reader for both ends: only query() knows whether it speaks to the
+ * source or to the target.  The SQL is in catalog_sql.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+
+#include "catalog.h"
+#include "catalog_sql.h"
+#include "catalog_type.h"
+#include "target.h"
+
+typedef struct CatalogReader
+{
+	SourceConnection *source;	/* NULL: the target */
+	const char *schemas;		/* text of an array */
+	Catalog    *catalog;
+	HTAB	   *tables;			/* OID -> CatalogTable, all of the catalog */
+} CatalogReader;
+
+typedef struct TableEntry
+{
+	Oid			oid;			/* hash key */
+	CatalogTable *table;
+} TableEntry;
+
+static Catalog *read_catalog(SourceConnection *source, List *schemas);
+static RowSet *query(CatalogReader *reader, const char *sql, bool with_schemas);
+static char *array_text(List *strings);
+static HTAB *create_table_hash(void);
+static CatalogTable *find_table(CatalogReader *reader, const char *oid);
+static void read_tables(CatalogReader *reader);
+static void read_sizes(CatalogReader *reader);
+static void read_published(CatalogReader *reader);
+static void read_columns(CatalogReader *reader);
+static void read_foreign_keys(CatalogReader *reader);
+static void read_sequences(CatalogReader *reader);
+static void read_sequence_values(CatalogReader *reader);
+
+Catalog *
+ftm_catalog_read_source(SourceConnection *source, List *schemas)
+{
+	return read_catalog(source, schemas);
+}
+
+Catalog *
+ftm_catalog_read_target(List *schemas)
+{
+	return read_catalog(NULL, schemas);
+}
+
+static Catalog *
+read_catalog(SourceConnection *source, List *schemas)
+{
+	CatalogReader reader = {0};
+	RowSet	   *rows;
+
+	reader.source = source;
+	reader.schemas = array_text(schemas);
+	reader.catalog = palloc0(sizeof(Catalog));
+	reader.tables = create_table_hash();
+
+	rows = query(&reader, CATALOG_VERSION_SQL, false);
+	reader.catalog->version = (int) ftm_rowset_int64(rows, 0, 0);
+	rows = query(&reader, CATALOG_MISSING_SCHEMAS_SQL, true);
+	for (int row = 0; row < rows->nrows; row++)
+		reader.catalog->missing_schemas =
+			lappend(reader.catalog->missing_schemas,
+					ftm_rowset_value(rows, row, 0));
+
+	read_tables(&reader);
+	read_columns(&reader);
+	if (source != NULL)
+		read_sizes(&reader);
+	else
+		read_published(&reader);
+	read_foreign_keys(&reader);
+	read_sequences(&reader);
+	read_sequence_values(&reader);
+
+	hash_destroy(reader.tables);
+	return reader.catalog;
+}
+
+static RowSet *
+query(CatalogReader *reader, const char *sql, bool with_schemas)
+{
+	const char *params[1];
+
+	params[0] = reader->schemas;
+	if (reader->source != NULL)
+		return ftm_source_query(reader->source, sql, with_schemas ? 1 : 0,
+								params);
+	return ftm_target_query(sql, with_schemas ? 1 : 0, params);
+}
+
+/* The text of an array with these elements. */
+static char *
+array_text(List *strings)
+{
+	StringInfoData text;
+	ListCell   *lc;
+
+	initStringInfo(&text);
+	appendStringInfoChar(&text, '{');
+	foreach(lc, strings)
+	{
+		appendStringInfoString(&text, foreach_current_index(lc) > 0 ? ",\"" : "\"");
+		for (const char *c = lfirst(lc); *c != '\0'; c++)
+		{
+			if (*c == '"' || *c == '\\')
+				appendStringInfoChar(&text, '\\');
+			appendStringInfoChar(&text, *c);
+		}
+		appendStringInfoChar(&text, '"');
+	}
+	appendStringInfoChar(&text, '}');
+	return text.data;
+}
+
+static HTAB *
+create_table_hash(void)
+{
+	HASHCTL		control = {0};
+
+	control.keysize = sizeof(Oid);
+	control.entrysize = sizeof(TableEntry);
+	control.hcxt = CurrentMemoryContext;
+	return hash_create("ftmigrate tables", 256, &control,
+					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+static CatalogTable *
+find_table(CatalogReader *reader, const char *oid)
+{
+	Oid			key = atooid(oid);
+	TableEntry *entry = hash_search(reader->tables, &key, HASH_FIND, NULL);
+
+	return entry != NULL ? entry->table : NULL;
+}
+
+static void
+read_tables(CatalogReader *reader)
+{
+	RowSet	   *rows = query(reader, CATALOG_TABLES_SQL, true);
+	Catalog    *catalog = reader->catalog;
+
+	for (int row = 0; row < rows->nrows; row++)
+	{
+		CatalogTable *table = palloc0(sizeof(CatalogTable));
+		TableEntry *entry;
+
+		table->oid = atooid(ftm_rowset_value(rows, row, 0));
+		table->schema = ftm_rowset_value(rows, row, 1);
+		table->name = ftm_rowset_value(rows, row, 2);
+		table->qualified = quote_qualified_identifier(table->schema,
+													  table->name);
+		table->relkind = ftm_rowset_value(rows, row, 3)[0];
+		table->persistence = ftm_rowset_value(rows, row, 4)[0];
+		table->root = atooid(ftm_rowset_value(rows, row, 5));
+		table->has_children = ftm_rowset_bool(rows, row, 6);
+		table->readable = ftm_rowset_bool(rows, row, 7);
+		table->owned = ftm_rowset_bool(rows, row, 8);
+		table->row_security_active = ftm_rowset_bool(rows, row, 9);
+		table->uses_heap = ftm_rowset_bool(rows, row, 10);
+		table->bad_triggers =
+			ftm_catalog_text_array(ftm_rowset_value(rows, row, 11));
+		table->primary_key =
+			ftm_catalog_text_array(ftm_rowset_value(rows, row, 12));
+		table->rows = -1;
+
+		if (table->root != table->oid)
+			catalog->partitions = lappend(catalog->partitions, table);
+		else if (table->relkind == RELKIND_RELATION ||
+				 table->relkind == RELKIND_PARTITIONED_TABLE)
+			catalog->tables = lappend(catalog->tables, table);
+		else
+			catalog->others = lappend(catalog->others, table);
+
+		entry = hash_search(reader->tables, &table->oid, HASH_ENTER, NULL);
+		entry->table = table;
+	}
+}
+
+static void
+read_sizes(CatalogReader *reader)
+{
+	RowSet	   *rows = query(reader, CATALOG_SIZES_SQL, true);
+
+	for (int row = 0; row < rows->nrows; row++)
+	{
+		CatalogTable *table = find_table(reader, ftm_rowset_value(rows, row, 0));
+
+		if (table == NULL)
+			continue;
+		table->rows = strtod(ftm_rowset_value(rows, row, 1), NULL);
+		table->bytes = ftm_rowset_int64(rows, row, 2);
+	}
+}
+
+static void
+read_published(CatalogReader *reader)
+{
+	RowSet	   *rows = query(reader, CATALOG_PUBLISHED_SQL, false);
+
+	for (int row = 0; row < rows->nrows; row++)
+	{
+		CatalogTable *table = find_table(reader, ftm_rowset_value(rows, row, 0));
+
+		if (table != NULL)
+			table->published = true;
+	}
+}
+
+static void
+read_columns(CatalogReader *reader)
+{
+	TypeTable  *types;
+	RowSet	   *rows;
+
+	types = ftm_catalog_type_table(query(reader, CATALOG_TYPES_SQL, true),
+								   reader->catalog->version);
+	rows = query(reader, CATALOG_COLUMNS_SQL, true);
+	for (int row = 0; row < rows->nrows; row++)
+	{
+		CatalogTable *table = find_table(reader, ftm_rowset_value(rows, row, 0));
+		CatalogColumn *column;
+
+		if (table == NULL)		/* created between two queries */
+			continue;
+		column = palloc0(sizeof(CatalogColumn));
+		column->attnum = (int16) ftm_rowset_int64(rows, row, 1);
+		column->name = ftm_rowset_value(rows, row, 2);
+		column->type =
+			ftm_catalog_type(types, atooid(ftm_rowset_value(rows, row, 3)),
+							 (int32) ftm_rowset_int64(rows, row, 4),
+							 ftm_rowset_value(rows, row, 5));
+		column->not_null = ftm_rowset_bool(rows, row, 6);
+		column->has_default = ftm_rowset_bool(rows, row, 7);
+		column->identity = ftm_rowset_value(rows, row, 8)[0];
+		column->generated = ftm_rowset_value(rows, row, 9)[0];
+		column->expression = ftm_rowset_value(rows, row, 10);
+		column->generated_from =
+			ftm_catalog_text_array(ftm_rowset_value(rows, row, 11));
+		column->collation = ftm_rowset_value(rows, row, 12);
+		table->columns = lappend(table->columns, column);
+	}
+}
+
+static void
+read_foreign_keys(CatalogReader *reader)
+{
+	RowSet	   *rows = query(reader, CATALOG_FOREIGN_KEYS_SQL, false);
+
+	for (int row = 0; row < rows->nrows; row++)
+	{
+		CatalogForeignKey *key = palloc0(sizeof(CatalogForeignKey));
+
+		key->oid = atooid(ftm_rowset_value(rows, row, 0));
+		key->name = ftm_rowset_value(rows, row, 1);
+		key->relid = atooid(ftm_rowset_value(rows, row, 2));
+		key->root = atooid(ftm_rowset_value(rows, row, 3));
+		key->schema = ftm_rowset_value(rows, row, 4);
+		key->table = ftm_rowset_value(rows, row, 5);
+		key->columns = ftm_catalog_text_array(ftm_rowset_value(rows, row, 6));
+		key->ref_relid = atooid(ftm_rowset_value(rows, row, 7));
+		key->ref_root = atooid(ftm_rowset_value(rows, row, 8));
+		key->ref_schema = ftm_rowset_value(rows, row, 9);
+		key->ref_table = ftm_rowset_value(rows, row, 10);
+		key->ref_columns = ftm_catalog_text_array(ftm_rowset_value(rows, row, 11));
+		key->operators = ftm_catalog_text_array(ftm_rowset_value(rows, row, 12));
+		key->match = ftm_rowset_value(rows, row, 13)[0];
+		key->valid = ftm_rowset_bool(rows, row, 14);
+		key->is_partition_child = ftm_rowset_bool(rows, row, 15);
+		reader->catalog->foreign_keys =
+			lappend(reader->catalog->foreign_keys, key);
+	}
+}
+
+static void
+read_sequences(CatalogReader *reader)
+{
+	RowSet	   *rows = query(reader, CATALOG_SEQUENCES_SQL, true);
+
+	for (int row = 0; row < rows->nrows; row++)
+	{
+		CatalogSequence *sequence = palloc0(sizeof(CatalogSequence));
+
+		sequence->oid = atooid(ftm_rowset_value(rows, row, 0));
+		sequence->schema = ftm_rowset_value(rows, row, 1);
+		sequence->name = ftm_rowset_value(rows, row, 2);
+		sequence->qualified = quote_qualified_identifier(sequence->schema,
+														 sequence->name);
+		sequence->owner_schema = ftm_rowset_value(rows, row, 3);
+		sequence->owner_table = ftm_rowset_value(rows, row, 4);
+		sequence->owner_column = ftm_rowset_value(rows, row, 5);
+		sequence->minimum = ftm_rowset_int64(rows, row, 6);
+		sequence->maximum = ftm_rowset_int64(rows, row, 7);
+		sequence->readable = ftm_rowset_bool(rows, row, 8);
+		reader->catalog->sequences =
+			lappend(reader->catalog->sequences, sequence);
+	}
+}
+
+/*
+ * All values in one query.  A sequence's state is in its own relation only:
+ * pg_sequences does not tell a value set but not yet called.
+ */
+static void
+read_sequence_values(CatalogReader *reader)
+{
+	StringInfoData sql;
+	RowSet	   *rows;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	foreach(lc, reader->catalog->sequences)
+	{
+		CatalogSequence *sequence = lfirst(lc);
+		char	   *name = ftm_catalog_quote_qualified(sequence->schema,
+													   sequence->name);
+
+		if (!sequence->readable)
+			continue;
+		if (sql.len > 0)
+			appendStringInfoString(&sql, " UNION ALL ");
+		appendStringInfo(&sql, CATALOG_SEQUENCE_VALUE_SQL, sequence->oid, name);
+	}
+	if (sql.len == 0)
+		return;
+
+	rows = query(reader, sql.data, false);
+	foreach(lc, reader->catalog->sequences)
+	{
+		CatalogSequence *sequence = lfirst(lc);
+
+		for (int row = 0; row < rows->nrows; row++)
+		{
+			if (atooid(ftm_rowset_value(rows, row, 0)) != sequence->oid)
+				continue;
+			sequence->last_value = ftm_rowset_int64(rows, row, 1);
+			sequence->is_called = ftm_rowset_bool(rows, row, 2);
+		}
+	}
+}
+
+CatalogTable *
+ftm_catalog_table(const Catalog *catalog, const char *schema, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, catalog->tables)
+	{
+		CatalogTable *table = lfirst(lc);
+
+		if (strcmp(table->name, name) == 0 &&
+			strcmp(table->schema, schema) == 0)
+			return table;
+	}
+	return NULL;
+}
+
+CatalogTable *
+ftm_catalog_table_by_oid(const Catalog *catalog, Oid oid)
+{
+	ListCell   *lc;
+
+	foreach(lc, catalog->tables)
+	{
+		CatalogTable *table = lfirst(lc);
+
+		if (table->oid == oid)
+			return table;
+	}
+	return NULL;
+}
+
+CatalogColumn *
+ftm_catalog_column(const CatalogTable *table, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->columns)
+	{
+		CatalogColumn *column = lfirst(lc);
+
+		if (strcmp(column->name, name) == 0)
+			return column;
+	}
+	return NULL;
+}
+
+char *
+ftm_catalog_quote(const char *name)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfoChar(&text, '"');
+	for (const char *c = name; *c != '\0'; c++)
+	{
+		if (*c == '"')
+			appendStringInfoChar(&text, '"');
+		appendStringInfoChar(&text, *c);
+	}
+	appendStringInfoChar(&text, '"');
+	return text.data;
+}
+
+char *
+ftm_catalog_quote_qualified(const char *schema, const char *name)
+{
+	return psprintf("%s.%s", ftm_catalog_quote(schema), ftm_catalog_quote(name));
+}

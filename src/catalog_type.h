@@ -1,0 +1,33 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog_type.h
+ *		Types of a catalog: from pg_type's rows to CatalogType.
+ *
+ * Only catalog.c needs this; everybody else sees the finished CatalogType.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_CATALOG_TYPE_H
+#define FTM_CATALOG_TYPE_H
+
+#include "catalog.h"
+
+typedef struct TypeTable TypeTable;
+
+/*
+ * Take in the rows of CATALOG_TYPES_SQL, which must outlive the result, of a
+ * server of this version.
+ */
+extern TypeTable *ftm_catalog_type_table(const RowSet *rows, int version);
+
+/*
+ * A column's type by its OID, with the column's typmod and the text of
+ * format_type().  Error if the OID is not among the rows.
+ */
+extern CatalogType *ftm_catalog_type(TypeTable *types, Oid oid, int32 typmod,
+									 const char *display);
+
+/* Elements of a text array's output (char *, none NULL); NIL for NULL. */
+extern List *ftm_catalog_text_array(const char *value);
+
+#endif							/* FTM_CATALOG_TYPE_H */

@@ -1,0 +1,42 @@
+/*-------------------------------------------------------------------------
+ *
+ * scope.h
+ *		What a call works on: the four parameters that every function has.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_SCOPE_H
+#define FTM_SCOPE_H
+
+#include "fmgr.h"
+
+#include "catalog.h"
+
+/*
+ * Arguments first .. first + 3 of an SQL function (source name, schemas
+ * text[], include text[], exclude text[]) as a Scope, in the current memory
+ * context.  Errors: no source or schema given, NULL inside an array, a schema
+ * that cannot be migrated or is given twice.
+ */
+extern Scope *ftm_scope_from_args(FunctionCallInfo fcinfo, int first);
+
+/* include and exclude, resolved against what the source has. */
+typedef struct ScopeFilter ScopeFilter;
+
+/*
+ * An entry that is the name of a table (or sequence), bare, as schema.name or
+ * as regclass prints it, means those of that name; any other entry is a LIKE
+ * pattern for the bare name and for schema.name.  Error if an entry matches
+ * nothing in source.
+ */
+extern ScopeFilter *ftm_scope_filter(const Scope *scope, const Catalog *source);
+
+/* Is a table or sequence in, and not out? */
+extern bool ftm_scope_selects(const ScopeFilter *filter, const char *schema,
+							  const char *name);
+
+/* Is it left out by name? */
+extern bool ftm_scope_excludes(const ScopeFilter *filter, const char *schema,
+							   const char *name);
+
+#endif							/* FTM_SCOPE_H */
