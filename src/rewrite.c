@@ -684,7 +684,7 @@ split_text_row(Rewriter *rewriter, const char *row, size_t length)
 		if (nfields == rewriter->ncolumns)
 		{
 			fail(rewriter, REWRITE_MALFORMED, -1,
-				 "row has more than %d fields", rewriter->ncolumns);
+				 "row has more fields than the %d expected", rewriter->ncolumns);
 			return;
 		}
 		if (!is_null)
@@ -847,9 +847,6 @@ ftm_rewrite_end(Rewriter *rewriter, size_t remaining)
 
 	if (rewriter->part == STREAM_HEADER)
 		fail(rewriter, REWRITE_MALFORMED, -1, "stream ends inside its header");
-	else if (rewriter->part == STREAM_ENDED && remaining > 0)
-		fail(rewriter, REWRITE_MALFORMED, -1,
-			 "stream goes on behind its trailer");
 	else if (remaining > 0)
 		fail(rewriter, REWRITE_MALFORMED, -1, "stream ends inside a row");
 	else if (rewriter->binary && rewriter->part != STREAM_ENDED)

@@ -17,7 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a column holds, and so what is replaced in it. */
+/*
+ * What a column holds, and so what is replaced in it.  A uuid as text that is
+ * in upper case stays in upper case; one in mixed case is never replaced.
+ */
 typedef enum RewriteMode
 {
 	REWRITE_KEEP,				/* nothing is replaced */
@@ -56,7 +59,8 @@ typedef struct RewriteCounts
 	uint64_t	rows;
 	uint64_t	ids_mapped;		/* values replaced */
 	uint64_t	ids_kept;		/* ids in REWRITE_UUID and REWRITE_TEXT
-								 * columns that the map lacks, left as is */
+								 * columns that the map lacks, or that are
+								 * in mixed case, left as is */
 } RewriteCounts;
 
 typedef struct Rewriter Rewriter;
@@ -74,7 +78,9 @@ extern void ftm_rewrite_free(Rewriter *rewriter);
  * Rewrite all complete units (header, rows, trailer) at the beginning of
  * data[0 .. length) in place; *done is how many bytes they are.  The caller
  * keeps the rest and presents it again, followed by more of the stream; the
- * stream may be cut anywhere.  Any status but REWRITE_OK is final.
+ * stream may be cut anywhere.  Bytes behind *done are left as they are, unless
+ * there is an error: the row that has it may have been rewritten in part.  Any
+ * status but REWRITE_OK is final.
  */
 extern RewriteStatus ftm_rewrite(Rewriter *rewriter, char *data,
 								 size_t length, size_t *done);

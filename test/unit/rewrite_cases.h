@@ -168,6 +168,12 @@
 	.message = "id deadbeef-dead-beef-dead-beefdeadbeef has no mapping"
 },
 {
+	.name = "two ids without mapping in one row", .format = "binary", .columns = "u!u!",
+	.input = "<header><2:2>[<#letters>][<#stranger>]<trailer>", .output = "<header>",
+	.status = REWRITE_UNMAPPED, .row = 1, .column = 1, .id = "letters",
+	.message = "id abcdefab-cdef-abcd-efab-cdefabcdefab has no mapping"
+},
+{
 	.name = "null where unmapped is an error", .format = "binary", .columns = "u!t!",
 	.input = "<header><2:2><null><null><trailer>",
 	.output = "<header><2:2><null><null><trailer>", .rows = 1
@@ -419,6 +425,21 @@
 	.message = "size -3 of array dimension 1 does not fit"
 },
 {
+	.name = "uuid[] of negative size behind a size of 0", .format = "binary", .columns = "a",
+	.input = "<header><2:1>[<4:2><4:0><4:2950><4:0><4:1><4:-3><4:1>]<trailer>",
+	.output = "<header>",
+	.status = REWRITE_MALFORMED, .row = 1, .column = 1,
+	.message = "size -3 of array dimension 2 does not fit"
+},
+{
+	.name = "uuid[] of more elements than it has bytes for",
+	.format = "binary", .columns = "a",
+	.input = "<header><2:1>[<4:1><4:0><4:2950><4:7><4:1><null>]<trailer>",
+	.output = "<header>",
+	.status = REWRITE_MALFORMED, .row = 1, .column = 1,
+	.message = "size 7 of array dimension 1 does not fit an array of 24 bytes"
+},
+{
 	.name = "uuid[] whose number of elements overflows", .format = "binary", .columns = "a",
 	.input = "<header><2:1>[<4:4><4:0><4:2950><4:2><4:1><4:0x7FFFFFFF><4:1><4:0x7FFFFFFF><4:1><4:0x7FFFFFFF><4:1>[<#old>]]<trailer>",
 	.output = "<header>",
@@ -449,6 +470,20 @@
 {
 	.name = "uuid[] that ends within an element", .format = "binary", .columns = "ak",
 	.input = "<header><2:2>[<4:1><4:0><4:2950><4:1><4:1><4:16>1234567890][abcdef]<trailer>",
+	.output = "<header>",
+	.status = REWRITE_MALFORMED, .row = 1, .column = 1,
+	.message = "array ends before its last element"
+},
+{
+	.name = "uuid[] that lacks the last byte of an element", .format = "binary", .columns = "a",
+	.input = "<header><2:1>[<4:1><4:0><4:2950><4:1><4:1><4:16>123456789012345]<trailer>",
+	.output = "<header>",
+	.status = REWRITE_MALFORMED, .row = 1, .column = 1,
+	.message = "array ends before its last element"
+},
+{
+	.name = "uuid[] that ends within an element's length", .format = "binary", .columns = "a",
+	.input = "<header><2:1>[<4:1><4:1><4:2950><4:2><4:1><null><1:255><2:-1>]<trailer>",
 	.output = "<header>",
 	.status = REWRITE_MALFORMED, .row = 1, .column = 1,
 	.message = "array ends before its last element"
@@ -496,7 +531,7 @@
 	.name = "too many fields", .format = "text", .columns = "kk",
 	.input = "a\tb\tc\n", .output = "",
 	.status = REWRITE_MALFORMED, .row = 1,
-	.message = "row has more than 2 fields"
+	.message = "row has more fields than the 2 expected"
 },
 {
 	.name = "empty line for two columns", .format = "text", .columns = "kk",
@@ -526,6 +561,12 @@
 	.name = "escaped tab", .format = "text", .columns = "kk",
 	.input = "a\\\tb\n", .output = "",
 	.status = REWRITE_MALFORMED, .row = 1, .column = 1,
+	.message = "backslash begins no escape sequence of COPY TO"
+},
+{
+	.name = "escaped NUL", .format = "text", .columns = "kk",
+	.input = "x\ta\\<1:0>\n", .output = "",
+	.status = REWRITE_MALFORMED, .row = 1, .column = 2,
 	.message = "backslash begins no escape sequence of COPY TO"
 },
 {

@@ -49,6 +49,8 @@ static const NamedId ids[] = {
 	{"stranger", "deadbeef-dead-beef-dead-beefdeadbeef", NULL},
 	/* begins with the last eight digits of old, so that the two can overlap */
 	{"tail", "0000000a-1111-4111-8111-00000000000b", "new"},
+	/* begins with the last eight digits of new */
+	{"newtail", "ffffff01-1111-4111-8111-00000000000b", "old"},
 	{"btail", "b2345678-1234-4234-8234-123456789abc", "new"},
 };
 
@@ -424,13 +426,16 @@ test_no_rescan(void)
 	size_t		done;
 	Buffer		stream;
 	Rewriter   *rewriter;
+	RewriteCounts counts;
 
 	rewriter = create_rewriter("k", false, &ncalls);
 	build_stream("abcdefgh\n", false, &stream);
 	ftm_rewrite(rewriter, (char *) stream.data, 5, &done);
 	stream.data[2] = '\n';
 	ftm_rewrite(rewriter, (char *) stream.data, stream.length, &done);
-	report(done == stream.length, "text row in pieces is searched once", NULL,
+	ftm_rewrite_counts(rewriter, &counts);
+	report(done == stream.length && counts.rows == 1,
+		   "text row in pieces is searched once", NULL,
 		   "a line end was found in bytes looked at before");
 	ftm_rewrite_free(rewriter);
 	buffer_free(&stream);
@@ -456,7 +461,11 @@ test_error_is_final(void)
 	int			ncalls = 0;
 	size_t		done = 99;
 	char		bad[] = "a\tb\n";
+	char		worse[] = "\\.\n";
 	char		good[] = "a\n";
+	uint64_t	row;
+	int			column;
+	uint8_t		id[16];
 	bool		passed;
 	Rewriter   *rewriter = create_rewriter("k", false, &ncalls);
 	RewriteCounts counts;
@@ -464,10 +473,31 @@ test_error_is_final(void)
 	passed = ftm_rewrite(rewriter, good, 2, &done) == REWRITE_OK && done == 2 &&
 		ftm_rewrite(rewriter, bad, 4, &done) == REWRITE_MALFORMED && done == 0 &&
 		ftm_rewrite(rewriter, good, 2, &done) == REWRITE_MALFORMED && done == 0 &&
-		ftm_rewrite_end(rewriter, 0) == REWRITE_MALFORMED;
+		ftm_rewrite(rewriter, worse, 3, &done) == REWRITE_MALFORMED && done == 0 &&
+		ftm_rewrite_end(rewriter, 1) == REWRITE_MALFORMED &&
+		strcmp(ftm_rewrite_error(rewriter, &row, &column, id),
+			   "row has more fields than the 1 expected") == 0 && row == 2 && column == 0;
 	ftm_rewrite_counts(rewriter, &counts);
 	report(passed && counts.rows == 1, "an error is final", NULL,
-		   "a later call succeeded");
+		   "a later call succeeded, or changed the error");
+	ftm_rewrite_free(rewriter);
+}
+
+/* A caller that loses bytes must not make the rewriter read beyond the rest. */
+static void
+test_fewer_bytes(void)
+{
+	int			ncalls = 0;
+	size_t		done = 99;
+	char		row[] = "abc\n";
+	Rewriter   *rewriter = create_rewriter("k", false, &ncalls);
+	bool		passed;
+
+	passed = ftm_rewrite(rewriter, row, 3, &done) == REWRITE_OK && done == 0 &&
+		ftm_rewrite(rewriter, row, 1, &done) == REWRITE_OK && done == 0 &&
+		ftm_rewrite(rewriter, row, 4, &done) == REWRITE_OK && done == 4;
+	report(passed, "fewer bytes than in the call before", NULL,
+		   "something was consumed");
 	ftm_rewrite_free(rewriter);
 }
 
@@ -572,6 +602,7 @@ main(void)
 					"abc\t<old>\t<old>\n\\N\t\\N\t\\\\\n", 0);
 	test_no_rescan();
 	test_error_is_final();
+	test_fewer_bytes();
 	test_empty_calls();
 	test_many_columns();
 	test_header_extension();
