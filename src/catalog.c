@@ -35,13 +35,15 @@ typedef struct TableEntry
 } TableEntry;
 
 static Catalog *read_catalog(SourceConnection *source, List *schemas);
-static RowSet *query(CatalogReader *reader, const char *sql, bool with_schemas);
+static RowSet *query(CatalogReader *reader, const char *sql,
+					 const char *parameter);
 static char *array_text(List *strings);
 static HTAB *create_table_hash(void);
 static CatalogTable *find_table(CatalogReader *reader, const char *oid);
 static void read_tables(CatalogReader *reader);
 static void read_sizes(CatalogReader *reader);
 static void read_published(CatalogReader *reader);
+static TypeTable *read_types(CatalogReader *reader, const RowSet *columns);
 static void read_columns(CatalogReader *reader);
 static void read_foreign_keys(CatalogReader *reader);
 static void read_sequences(CatalogReader *reader);
@@ -70,9 +72,9 @@ read_catalog(SourceConnection *source, List *schemas)
 	reader.catalog = palloc0(sizeof(Catalog));
 	reader.tables = create_table_hash();
 
-	rows = query(&reader, CATALOG_VERSION_SQL, false);
+	rows = query(&reader, CATALOG_VERSION_SQL, NULL);
 	reader.catalog->version = (int) ftm_rowset_int64(rows, 0, 0);
-	rows = query(&reader, CATALOG_MISSING_SCHEMAS_SQL, true);
+	rows = query(&reader, CATALOG_MISSING_SCHEMAS_SQL, reader.schemas);
 	for (int row = 0; row < rows->nrows; row++)
 		reader.catalog->missing_schemas =
 			lappend(reader.catalog->missing_schemas,
@@ -92,16 +94,15 @@ read_catalog(SourceConnection *source, List *schemas)
 	return reader.catalog;
 }
 
+/* parameter: $1, NULL if sql has none. */
 static RowSet *
-query(CatalogReader *reader, const char *sql, bool with_schemas)
+query(CatalogReader *reader, const char *sql, const char *parameter)
 {
-	const char *params[1];
+	int			nparams = parameter != NULL ? 1 : 0;
 
-	params[0] = reader->schemas;
 	if (reader->source != NULL)
-		return ftm_source_query(reader->source, sql, with_schemas ? 1 : 0,
-								params);
-	return ftm_target_query(sql, with_schemas ? 1 : 0, params);
+		return ftm_source_query(reader->source, sql, nparams, &parameter);
+	return ftm_target_query(sql, nparams, &parameter);
 }
 
 /* The text of an array with these elements. */
@@ -152,7 +153,7 @@ find_table(CatalogReader *reader, const char *oid)
 static void
 read_tables(CatalogReader *reader)
 {
-	RowSet	   *rows = query(reader, CATALOG_TABLES_SQL, true);
+	RowSet	   *rows = query(reader, CATALOG_TABLES_SQL, reader->schemas);
 	Catalog    *catalog = reader->catalog;
 
 	for (int row = 0; row < rows->nrows; row++)
@@ -195,7 +196,7 @@ read_tables(CatalogReader *reader)
 static void
 read_sizes(CatalogReader *reader)
 {
-	RowSet	   *rows = query(reader, CATALOG_SIZES_SQL, true);
+	RowSet	   *rows = query(reader, CATALOG_SIZES_SQL, reader->schemas);
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
@@ -211,7 +212,7 @@ read_sizes(CatalogReader *reader)
 static void
 read_published(CatalogReader *reader)
 {
-	RowSet	   *rows = query(reader, CATALOG_PUBLISHED_SQL, false);
+	RowSet	   *rows = query(reader, CATALOG_PUBLISHED_SQL, NULL);
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
@@ -222,15 +223,33 @@ read_published(CatalogReader *reader)
 	}
 }
 
+/* The types of these rows of CATALOG_COLUMNS_SQL, to the last part. */
+static TypeTable *
+read_types(CatalogReader *reader, const RowSet *columns)
+{
+	TypeTable  *types = ftm_catalog_type_table(reader->catalog->version);
+	List	   *missing = NIL;
+
+	for (int row = 0; row < columns->nrows; row++)
+		missing = lappend(missing, ftm_rowset_value(columns, row, 3));
+	while (missing != NIL)
+	{
+		RowSet	   *rows = query(reader, CATALOG_TYPES_SQL, array_text(missing));
+
+		if (rows->nrows == 0)
+			elog(ERROR, "types of columns are not in pg_type");
+		ftm_catalog_type_add(types, rows);
+		missing = ftm_catalog_type_missing(types);
+	}
+	return types;
+}
+
 static void
 read_columns(CatalogReader *reader)
 {
-	TypeTable  *types;
-	RowSet	   *rows;
+	RowSet	   *rows = query(reader, CATALOG_COLUMNS_SQL, reader->schemas);
+	TypeTable  *types = read_types(reader, rows);
 
-	types = ftm_catalog_type_table(query(reader, CATALOG_TYPES_SQL, true),
-								   reader->catalog->version);
-	rows = query(reader, CATALOG_COLUMNS_SQL, true);
 	for (int row = 0; row < rows->nrows; row++)
 	{
 		CatalogTable *table = find_table(reader, ftm_rowset_value(rows, row, 0));
@@ -260,7 +279,7 @@ read_columns(CatalogReader *reader)
 static void
 read_foreign_keys(CatalogReader *reader)
 {
-	RowSet	   *rows = query(reader, CATALOG_FOREIGN_KEYS_SQL, false);
+	RowSet	   *rows = query(reader, CATALOG_FOREIGN_KEYS_SQL, NULL);
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
@@ -290,7 +309,7 @@ read_foreign_keys(CatalogReader *reader)
 static void
 read_sequences(CatalogReader *reader)
 {
-	RowSet	   *rows = query(reader, CATALOG_SEQUENCES_SQL, true);
+	RowSet	   *rows = query(reader, CATALOG_SEQUENCES_SQL, reader->schemas);
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
@@ -339,7 +358,7 @@ read_sequence_values(CatalogReader *reader)
 	if (sql.len == 0)
 		return;
 
-	rows = query(reader, sql.data, false);
+	rows = query(reader, sql.data, NULL);
 	foreach(lc, reader->catalog->sequences)
 	{
 		CatalogSequence *sequence = lfirst(lc);

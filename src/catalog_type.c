@@ -47,24 +47,26 @@ enum
 typedef struct TypeRow
 {
 	Oid			oid;			/* hash key */
+	const RowSet *rows;
 	int			row;
 } TypeRow;
 
 struct TypeTable
 {
-	const RowSet *rows;
 	int			version;
 	HTAB	   *by_oid;
 };
 
-static void describe_domain(TypeTable *types, int row, CatalogType *type);
-static void describe_composite(TypeTable *types, int row, CatalogType *type);
-static void describe_enum(const RowSet *rows, int row, CatalogType *type);
+static void describe_domain(TypeTable *types, const TypeRow *entry,
+							CatalogType *type);
+static void describe_composite(TypeTable *types, const TypeRow *entry,
+							   CatalogType *type);
+static void describe_enum(const TypeRow *entry, CatalogType *type);
 static bool crosses_servers(const CatalogType *type, int version);
 static void append_type(StringInfo text, const CatalogType *type);
 
 TypeTable *
-ftm_catalog_type_table(const RowSet *rows, int version)
+ftm_catalog_type_table(int version)
 {
 	TypeTable  *types = palloc(sizeof(TypeTable));
 	HASHCTL		control = {0};
@@ -72,34 +74,72 @@ ftm_catalog_type_table(const RowSet *rows, int version)
 	control.keysize = sizeof(Oid);
 	control.entrysize = sizeof(TypeRow);
 	control.hcxt = CurrentMemoryContext;
-	types->rows = rows;
 	types->version = version;
-	types->by_oid = hash_create("ftmigrate types", Max(16, rows->nrows),
-								&control,
+	types->by_oid = hash_create("ftmigrate types", 64, &control,
 								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return types;
+}
+
+void
+ftm_catalog_type_add(TypeTable *types, const RowSet *rows)
+{
 	for (int row = 0; row < rows->nrows; row++)
 	{
 		Oid			oid = atooid(ftm_rowset_value(rows, row, TYPE_OID));
 		TypeRow    *entry = hash_search(types->by_oid, &oid, HASH_ENTER, NULL);
 
+		entry->rows = rows;
 		entry->row = row;
 	}
-	return types;
+}
+
+List *
+ftm_catalog_type_missing(TypeTable *types)
+{
+	List	   *missing = NIL;
+	HASH_SEQ_STATUS scan;
+	TypeRow    *entry;
+
+	hash_seq_init(&scan, types->by_oid);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		List	   *parts;
+		ListCell   *lc;
+
+		parts = ftm_catalog_text_array(ftm_rowset_value(entry->rows, entry->row,
+														TYPE_ATTRIBUTE_TYPES));
+		parts = lappend(parts, ftm_rowset_value(entry->rows, entry->row,
+												TYPE_ELEMENT));
+		parts = lappend(parts, ftm_rowset_value(entry->rows, entry->row,
+												TYPE_BASE));
+		parts = lappend(parts, ftm_rowset_value(entry->rows, entry->row,
+												TYPE_SUBTYPE));
+		foreach(lc, parts)
+		{
+			Oid			oid = lfirst(lc) != NULL ? atooid(lfirst(lc)) : InvalidOid;
+
+			if (OidIsValid(oid) &&
+				hash_search(types->by_oid, &oid, HASH_FIND, NULL) == NULL)
+				missing = lappend(missing, lfirst(lc));
+		}
+	}
+	return missing;
 }
 
 CatalogType *
 ftm_catalog_type(TypeTable *types, Oid oid, int32 typmod, const char *display)
 {
-	const RowSet *rows = types->rows;
 	TypeRow    *entry = hash_search(types->by_oid, &oid, HASH_FIND, NULL);
 	CatalogType *type = palloc0(sizeof(CatalogType));
+	const RowSet *rows;
+	int			row;
 	char	   *element;
 	char	   *subtype;
-	int			row;
 
 	check_stack_depth();
 	if (entry == NULL)
 		elog(ERROR, "type %u is not in the catalog that was read", oid);
+	rows = entry->rows;
 	row = entry->row;
 
 	type->schema = ftm_rowset_value(rows, row, TYPE_SCHEMA);
@@ -135,19 +175,20 @@ ftm_catalog_type(TypeTable *types, Oid oid, int32 typmod, const char *display)
 		type->binary_safe &= part->binary_safe;
 	}
 	else if (type->typtype == TYPTYPE_DOMAIN)
-		describe_domain(types, row, type);
+		describe_domain(types, entry, type);
 	else if (type->typtype == TYPTYPE_COMPOSITE)
-		describe_composite(types, row, type);
+		describe_composite(types, entry, type);
 	else if (type->typtype == TYPTYPE_ENUM)
-		describe_enum(rows, row, type);
+		describe_enum(entry, type);
 	type->binary_safe &= crosses_servers(type, types->version);
 	return type;
 }
 
 static void
-describe_domain(TypeTable *types, int row, CatalogType *type)
+describe_domain(TypeTable *types, const TypeRow *entry, CatalogType *type)
 {
-	const RowSet *rows = types->rows;
+	const RowSet *rows = entry->rows;
+	int			row = entry->row;
 	CatalogType *base;
 	StringInfoData text;
 	ListCell   *lc;
@@ -174,9 +215,10 @@ describe_domain(TypeTable *types, int row, CatalogType *type)
 }
 
 static void
-describe_composite(TypeTable *types, int row, CatalogType *type)
+describe_composite(TypeTable *types, const TypeRow *entry, CatalogType *type)
 {
-	const RowSet *rows = types->rows;
+	const RowSet *rows = entry->rows;
+	int			row = entry->row;
 	List	   *names;
 	List	   *oids;
 	List	   *typmods;
@@ -211,12 +253,13 @@ describe_composite(TypeTable *types, int row, CatalogType *type)
 }
 
 static void
-describe_enum(const RowSet *rows, int row, CatalogType *type)
+describe_enum(const TypeRow *entry, CatalogType *type)
 {
 	StringInfoData text;
 	ListCell   *lc;
 
-	type->labels = ftm_catalog_text_array(ftm_rowset_value(rows, row,
+	type->labels = ftm_catalog_text_array(ftm_rowset_value(entry->rows,
+														   entry->row,
 														   TYPE_LABELS));
 	initStringInfo(&text);
 	appendStringInfoChar(&text, '{');

@@ -14,15 +14,21 @@
 
 typedef struct TypeTable TypeTable;
 
+/* An empty table for the types of a server of this version. */
+extern TypeTable *ftm_catalog_type_table(int version);
+
+/* Take in rows of CATALOG_TYPES_SQL, which must outlive the table. */
+extern void ftm_catalog_type_add(TypeTable *types, const RowSet *rows);
+
 /*
- * Take in the rows of CATALOG_TYPES_SQL, which must outlive the result, of a
- * server of this version.
+ * OIDs (char *) of types that those in the table consist of, but that are not
+ * in it yet.
  */
-extern TypeTable *ftm_catalog_type_table(const RowSet *rows, int version);
+extern List *ftm_catalog_type_missing(TypeTable *types);
 
 /*
  * A column's type by its OID, with the column's typmod and the text of
- * format_type().  Error if the OID is not among the rows.
+ * format_type().  Error if it is not in the table.
  */
 extern CatalogType *ftm_catalog_type(TypeTable *types, Oid oid, int32 typmod,
 									 const char *display);
