@@ -43,16 +43,19 @@ tmp-install: all
 	cp -rL '$(bindir)/.' 'tmp_install$(bindir)'
 	cp -rs '$(pkglibdir)/.' 'tmp_install$(pkglibdir)'
 	cp -rs '$(datadir)/.' 'tmp_install$(datadir)'
-	$(MAKE) uninstall install DESTDIR='$(CURDIR)/tmp_install'
+	$(MAKE) uninstall DESTDIR='$(CURDIR)/tmp_install'
+	$(MAKE) install DESTDIR='$(CURDIR)/tmp_install'
 
 # The server's own make variables say how to run tests of a build; they look
 # for tmp_install here.
 abs_top_builddir = $(CURDIR)
 subdir = $(EXTENSION)
 
+prove = PERL5LIB=test/perl $(PROVE) --harness FtmigrateHarness
+
 check-unit:
 	$(MAKE) -C test/unit all
-	$(PROVE) --exec '' $(PROVE_FLAGS) $(or $(TESTS:%=build/unit/%),build/unit/*_test)
+	$(prove) --exec '' $(PROVE_FLAGS) $(or $(TESTS:%=build/unit/%),build/unit/*_test)
 
 # A short run, always of the same inputs; see test/fuzz/Makefile for long ones.
 check-fuzz:
@@ -71,7 +74,7 @@ check-tap:
 	rm -rf tmp_check && mkdir tmp_check
 	TESTDIR='$(CURDIR)' TEMP_CONFIG='$(CURDIR)/$(TEMP_CONFIG)' \
 	PG_REGRESS='$(top_builddir)/src/test/regress/pg_regress' \
-	$(with_temp_install) $(PROVE) $(PG_PROVE_FLAGS) -I test/perl $(PROVE_FLAGS) \
+	$(with_temp_install) $(prove) $(PG_PROVE_FLAGS) $(PROVE_FLAGS) \
 	$(or $(TESTS:%=test/t/%.pl),$(sort $(wildcard test/t/*.pl)))
 
 .PHONY: tmp-install check-unit check-fuzz check-regress \
