@@ -11,6 +11,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../lib";
 
 use Digest::SHA qw(hmac_sha1);
+use Errno;
 use File::Temp;
 use IO::Select;
 use IO::Socket::INET;
@@ -474,6 +475,9 @@ sub test_unique_email
 			{ primary_email_auth_enabled => JSON::PP::true }),
 		409, 'USER_EMAIL_ALREADY_EXISTS', 'nor by PATCH');
 	is(user_count($server), $before + 3, 'refused users are not there');
+	is( $server->api('POST', '/users', { primary_email => 'twice@example.com' })
+		  ->{status},
+		201, 'without auth it may be there beside one with auth');
 	is( $server->api('POST', '/users', \%auth, StackAuthStandIn::STRICT_PROJECT,
 			StackAuthStandIn::STRICT_KEY)->{status},
 		201, 'another project is another matter');
@@ -959,6 +963,14 @@ sub test_faults
 	like($answer{wrong_content_type}{headers}{'content-type'},
 		qr{^text/html}, 'wrong content type');
 	cmp_ok($answer{slow}{seconds}, '>=', 0.4, 'slow is slow');
+
+	$server->set_faults({ kind => 'reset_before_commit', path => '/api/.*' });
+	my $socket = IO::Socket::INET->new("127.0.0.1:" . $server->port)
+	  or die "could not connect: $!";
+	print $socket "GET /api/v1/users HTTP/1.1\r\nhost: x\r\n\r\n";
+	ok(!defined sysread($socket, my $byte, 1) && $!{ECONNRESET},
+		'a reset is one, not an orderly end');
+	$server->set_faults();
 	return;
 }
 
