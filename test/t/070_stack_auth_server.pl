@@ -256,6 +256,10 @@ sub test_paths_and_bodies
 		"content-type: application/json\r\ntransfer-encoding: chunked");
 	like($raw, qr/^HTTP\/1\.1 201 /, 'a chunked request');
 
+	my $before = user_count($server);
+	cut_post($server);
+	is(user_count($server), $before, 'half a request is not executed');
+
 	is($post->("{\"display_name\":\"a\xff\"}", 'application/json')
 		  ->{json}{display_name},
 		"a\x{fffd}", 'bytes that are not UTF-8 are replaced');
@@ -300,6 +304,22 @@ sub raw_post
 	  "connection: close\r\n$headers\r\n\r\n$content";
 	local $/ = undef;
 	return scalar <$socket>;
+}
+
+# A POST whose sender goes away within the body; returns when the server has
+# noticed.
+sub cut_post
+{
+	my ($server) = @_;
+	my $socket = IO::Socket::INET->new("127.0.0.1:" . $server->port)
+	  or die "could not connect: $!";
+	my $auth = $server->server_headers;
+	print $socket "POST /api/v1/users HTTP/1.1\r\nhost: x\r\n",
+	  map({ "$_: $auth->{$_}\r\n" } keys %$auth),
+	  "content-type: application/json\r\ncontent-length: 9\r\n\r\n{}";
+	$socket->shutdown(1);
+	sysread $socket, my $nothing, 1;
+	return;
 }
 
 # ---- fields of a user
