@@ -7,20 +7,18 @@
 use strict;
 use warnings;
 
-use FindBin;
-use lib "$FindBin::RealBin/../lib";
-
 use Digest::SHA qw(hmac_sha1);
 use Errno;
 use File::Temp;
+use FindBin;
 use IO::Select;
 use IO::Socket::INET;
 use JSON::PP;
 use MIME::Base64;
+use PostgreSQL::Test::Utils;
+use StackAuthStandIn;
 use Test::More;
 use Time::HiRes qw(time sleep);
-
-use StackAuthStandIn;
 
 my $fixtures = "$FindBin::RealBin/../fixtures/stack_auth";
 my $json = JSON::PP->new->utf8->canonical->pretty;

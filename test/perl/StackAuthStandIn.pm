@@ -1,10 +1,37 @@
-# Starts and stops test/stack_auth_server.py and talks to it.
-#
-#   my $server = StackAuthStandIn->start(config => {...}, faults => [...]);
-#   my $answer = $server->api('POST', '/users', { primary_email => ... });
-#   $server->stop;
-#
-# Core Perl only, so that it runs where PostgreSQL's TAP tests run.
+
+=pod
+
+=head1 NAME
+
+StackAuthStandIn - test/stack_auth_server.py, started, asked and stopped
+
+=head1 SYNOPSIS
+
+  use StackAuthStandIn;
+
+  my $server = StackAuthStandIn->start(
+      config => { oauth_collision_seconds => 0 },
+      faults => [ { kind => '500_after_commit', probability => 0.1 } ]);
+
+  # What ftm_stack_auth's api_url has to be, with the keys it takes
+  my $url = $server->url;
+  my ($project, $key) =
+    (StackAuthStandIn::TARGET_PROJECT, StackAuthStandIn::TARGET_KEY);
+
+  # A call of the API, and one of the stand-in's own paths
+  my $answer = $server->api('POST', '/users', { primary_email => 'a@b.c' });
+  my $users = $server->test_call('GET', 'users')->{users};
+
+  $server->set_faults();    # none any more
+  $server->stop;
+
+=head1 DESCRIPTION
+
+An answer is HTTP::Tiny's, with the decoded body as {json} when it is JSON.
+Status 599 is HTTP::Tiny's own: no whole answer came.
+
+=cut
+
 package StackAuthStandIn;
 
 use strict;
