@@ -24,6 +24,7 @@ REGRESS := $(basename $(notdir $(sort $(wildcard test/sql/*.sql))))
 REGRESS_OPTS = --inputdir=test
 ISOLATION := $(basename $(notdir $(sort $(wildcard test/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=test
+REGRESS_PREP = output_iso/expected
 TEMP_CONFIG = test/server.conf
 EXTRA_CLEAN = build tmp_install
 
@@ -64,11 +65,12 @@ check-fuzz:
 check-regress:
 	$(pg_regress_check) $(REGRESS_OPTS) $(or $(TESTS),$(REGRESS))
 
-# Expected output is in expected/, for which pg_isolation_regress looks in its
-# output directory only.
-check-isolation:
-	rm -rf output_iso && mkdir output_iso && ln -s ../expected output_iso
+check-isolation: $(REGRESS_PREP)
 	$(pg_isolation_regress_check) $(ISOLATION_OPTS) $(or $(TESTS),$(ISOLATION))
+
+# Isolation tests look for expected/ in their own output directory.
+$(REGRESS_PREP):
+	$(MKDIR_P) $(@D) && ln -s ../expected $@
 
 check-tap:
 	rm -rf tmp_check && mkdir tmp_check
