@@ -62,7 +62,13 @@ check-unit:
 check-fuzz:
 	$(MAKE) -C test/fuzz check RUNS=50000
 
-check-regress:
+# Modules that a test loads from where they are built.
+test-modules:
+	$(MAKE) -C test/modules/managed_storage
+
+installcheck: test-modules
+
+check-regress: test-modules
 	$(pg_regress_check) $(REGRESS_OPTS) $(or $(TESTS),$(REGRESS))
 
 check-isolation: $(REGRESS_PREP)
@@ -79,5 +85,5 @@ check-tap:
 	$(with_temp_install) $(prove) $(PG_PROVE_FLAGS) $(PROVE_FLAGS) \
 	$(or $(TESTS:%=test/t/%.pl),$(sort $(wildcard test/t/*.pl)))
 
-.PHONY: tmp-install check-unit check-fuzz check-regress \
+.PHONY: tmp-install test-modules check-unit check-fuzz check-regress \
 	check-isolation check-tap

@@ -279,8 +279,10 @@ match_column(MigrationPlan *plan, PlanTable *table, PlanColumn *column)
 	if (column->generated)
 		return;
 	if (match.differs)
-		ftm_plan_warning(plan, "Column %s is %s in the source and %s in the target; its values are kept.",
-						 name, source->display, target->display);
+		ftm_plan_warning(plan, "Column %s is %s in the source and %s in the target; its values are kept%s%s.",
+						 name, source->display, target->display,
+						 match.remark != NULL ? ", " : "",
+						 match.remark != NULL ? match.remark : "");
 	if (column->target->not_null && !column->source->not_null)
 		ftm_plan_warning(plan, "Column %s is NOT NULL in the target only; a null in the source would end the load.",
 						 name);
@@ -596,26 +598,4 @@ append_sentence(List *sentences, const char *format, va_list args)
 		enlargeStringInfo(&text, needed);
 	}
 	return lappend(sentences, text.data);
-}
-
-void
-ftm_plan_raise_problems(const MigrationPlan *plan)
-{
-	StringInfoData detail;
-	ListCell   *lc;
-
-	if (plan->problems == NIL)
-		return;
-	initStringInfo(&detail);
-	foreach(lc, plan->problems)
-		appendStringInfo(&detail, "%s%s",
-						 foreach_current_index(lc) > 0 ? "\n" : "",
-						 (char *) lfirst(lc));
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg_plural("the migration cannot run because of %d problem",
-						   "the migration cannot run because of %d problems",
-						   list_length(plan->problems),
-						   list_length(plan->problems)),
-			 errdetail_internal("%s", detail.data)));
 }

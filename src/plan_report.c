@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -27,6 +29,8 @@ static void put_table(ReturnSetInfo *rsinfo, const PlanTable *table);
 static List *describe_rewrites(const PlanTable *table);
 static const char *method_name(LoadMethod method);
 static Datum text_array(List *strings);
+static void report_problems(const MigrationPlan *plan, int elevel);
+static char *list_sentences(List *sentences);
 static void report_totals(const MigrationPlan *plan);
 
 PG_FUNCTION_INFO_V1(ftm_plan);
@@ -139,18 +143,54 @@ text_array(List *strings)
 }
 
 void
+ftm_plan_raise_problems(const MigrationPlan *plan)
+{
+	report_problems(plan, ERROR);
+}
+
+void
 ftm_plan_report(const MigrationPlan *plan)
 {
+	int			count = list_length(plan->warnings);
+
+	report_problems(plan, WARNING);
+	if (count > 0)
+		ereport(WARNING,
+				(errmsg_plural("the plan has %d point to consider",
+							   "the plan has %d points to consider",
+							   count, count),
+				 errdetail_internal("%s", list_sentences(plan->warnings))));
+	report_totals(plan);
+}
+
+/* All in one message, so that none is overlooked and no attempt is wasted. */
+static void
+report_problems(const MigrationPlan *plan, int elevel)
+{
+	int			count = list_length(plan->problems);
+
+	if (count > 0)
+		ereport(elevel,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg_plural("the migration cannot run because of %d problem",
+							   "the migration cannot run because of %d problems",
+							   count, count),
+				 errdetail_internal("%s", list_sentences(plan->problems))));
+}
+
+/* One sentence per line. */
+static char *
+list_sentences(List *sentences)
+{
+	StringInfoData text;
 	ListCell   *lc;
 
-	foreach(lc, plan->problems)
-		ereport(WARNING,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("problem: %s", (char *) lfirst(lc))));
-	foreach(lc, plan->warnings)
-		ereport(WARNING,
-				(errmsg("warning: %s", (char *) lfirst(lc))));
-	report_totals(plan);
+	initStringInfo(&text);
+	foreach(lc, sentences)
+		appendStringInfo(&text, "%s%s",
+						 foreach_current_index(lc) > 0 ? "\n" : "",
+						 (char *) lfirst(lc));
+	return text.data;
 }
 
 /*
@@ -163,6 +203,7 @@ report_totals(const MigrationPlan *plan)
 	int64		bytes = 0;
 	double		seconds = 0;
 	double		longest = 0;
+	char	   *size;
 	ListCell   *lc;
 
 	foreach(lc, plan->tables)
@@ -174,15 +215,10 @@ report_totals(const MigrationPlan *plan)
 		seconds += Max(0, table->seconds);
 		longest = Max(longest, table->seconds);
 	}
+	size = text_to_cstring(DatumGetTextPP(DirectFunctionCall1(pg_size_pretty,
+															  Int64GetDatum(bytes))));
 	ereport(NOTICE,
-			(errmsg("%d tables, about %.0f rows and %s, about %.0f seconds with %d workers",
-					list_length(plan->tables), rows,
-					text_to_cstring(DatumGetTextPP(DirectFunctionCall1(pg_size_pretty,
-																	   Int64GetDatum(bytes)))),
-					Max(longest, seconds / ftm_workers), ftm_workers),
-			 list_length(plan->problems) > 0 ?
-			 errdetail_plural("%d problem has to be solved before a run.",
-							  "%d problems have to be solved before a run.",
-							  list_length(plan->problems),
-							  list_length(plan->problems)) : 0));
+			(errmsg("tables: %d, rows: about %.0f, size: about %s, time: about %.0f s (workers: %d)",
+					list_length(plan->tables), rows, size,
+					ceil(Max(longest, seconds / ftm_workers)), ftm_workers)));
 }

@@ -145,7 +145,7 @@ resolve(List *entries, const char *parameter, const Catalog *source)
 	{
 		FilterEntry *entry = palloc0(sizeof(FilterEntry));
 		bool		found = false;
-		List	   *lists[] = {source->tables, source->others};
+		List	   *lists[] = {source->tables, source->others, source->partitions};
 		ListCell   *object;
 
 		entry->text = lfirst(lc);
@@ -155,7 +155,10 @@ resolve(List *entries, const char *parameter, const Catalog *source)
 			{
 				CatalogTable *table = lfirst(object);
 
-				if (table->relkind == RELKIND_VIEW)
+				/* a view has no rows, a partition's are its root's */
+				if (table->relkind == RELKIND_VIEW ||
+					(table->root != table->oid &&
+					 ftm_catalog_table_by_oid(source, table->root) != NULL))
 					continue;
 				entry->exact |= is_name(entry->text, table->schema, table->name);
 				found |= is_like(entry->text, table->schema, table->name);
@@ -184,17 +187,20 @@ is_name(const char *text, const char *schema, const char *name)
 		strcmp(text, quote_qualified_identifier(schema, name)) == 0;
 }
 
+/*
+ * A pattern speaks of schema.name only if it has a dot: else 'p%' would mean
+ * everything in schema public.
+ */
 static bool
 is_like(const char *text, const char *schema, const char *name)
 {
-	Datum		pattern = CStringGetTextDatum(text);
-	Datum		bare = CStringGetTextDatum(name);
-	Datum		qualified = CStringGetTextDatum(psprintf("%s.%s", schema, name));
+	const char *subject = name;
 
+	if (strchr(text, '.') != NULL)
+		subject = psprintf("%s.%s", schema, name);
 	return DatumGetBool(DirectFunctionCall2Coll(textlike, C_COLLATION_OID,
-												bare, pattern)) ||
-		DatumGetBool(DirectFunctionCall2Coll(textlike, C_COLLATION_OID,
-											 qualified, pattern));
+												CStringGetTextDatum(subject),
+												CStringGetTextDatum(text)));
 }
 
 static bool
@@ -252,5 +258,5 @@ report_no_match(const char *text, const char *parameter, const Catalog *source)
 					text, parameter),
 			 root != NULL ?
 			 errdetail("It is a partition of table %s, and partitions are migrated with their root.", root) : 0,
-			 errhint("An entry is a table's name, or a LIKE pattern for its name or for schema.name; tables are looked for in the schemas given only.")));
+			 errhint("An entry is a table's name, or a LIKE pattern for its name, or for schema.name if the pattern has a dot.  Only tables of the given schemas count.")));
 }

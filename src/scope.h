@@ -26,8 +26,8 @@ typedef struct ScopeFilter ScopeFilter;
 /*
  * An entry that is the name of a table (or sequence), bare, as schema.name or
  * as regclass prints it, means those of that name; any other entry is a LIKE
- * pattern for the bare name and for schema.name.  Error if an entry matches
- * nothing in source.
+ * pattern, for schema.name if it has a dot, else for the bare name.  Error if
+ * an entry matches nothing in source.
  */
 extern ScopeFilter *ftm_scope_filter(const Scope *scope, const Catalog *source);
 

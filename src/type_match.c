@@ -11,6 +11,9 @@
  * time zone is not in the data), nor float4 into float8 (0.1 would come out
  * as 0.10000000149011612).
  *
+ * (json goes into jsonb all the same, with a remark: who declares that in the
+ * target wants exactly that.)
+ *
  * In the text path the target's input function reads what the source's output
  * function wrote.  For each pair below that is the same value.
  *
@@ -160,6 +163,8 @@ match_other_type(const CatalogType *source, const CatalogType *target)
 			is_builtin(target, wider_types[i].target))
 			match.lossless = true;
 	}
+	if (match.lossless && is_builtin(source, "json"))
+		match.remark = "white space, the order of keys and all but the last of equal keys are not";
 	return match;
 }
 

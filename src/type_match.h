@@ -12,10 +12,12 @@
 
 typedef struct TypeMatch
 {
-	bool		lossless;		/* else nothing but obstacle is set */
+	bool		lossless;		/* else only obstacle is set */
 	bool		binary;			/* the source's binary output is the target's
 								 * binary input */
 	bool		differs;		/* the types differ, by name or by typmod */
+	const char *remark;			/* what is not kept although every value is, as
+								 * a clause; or NULL */
 	char	   *obstacle;		/* why values could change or not fit, as a
 								 * clause; NULL if the types just differ */
 } TypeMatch;
