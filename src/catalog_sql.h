@@ -169,7 +169,8 @@
 	"  WHERE t.oid IN (r.rngtypid, r.rngmultitypid))," \
 	" (SELECT pg_catalog.array_agg(" \
 	"   pg_catalog.pg_get_constraintdef(k.oid) ORDER BY k.conname)" \
-	"  FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid)," \
+	"  FROM pg_catalog.pg_constraint k" \
+	"  WHERE k.contypid = t.oid AND k.contype = 'c')," \
 	" m.names, m.types, m.typmods, m.displays" \
 	" FROM pg_catalog.pg_type t" \
 	" JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace" \

@@ -198,7 +198,7 @@ check_target_table(MigrationPlan *plan, const CatalogTable *table)
 						 quote_identifier(GetUserNameFromId(GetUserId(), false)),
 						 table->qualified);
 	if (table->published)
-		ftm_plan_problem(plan, "Table %s of the target is published for logical replication, but its load reaches no subscriber; take it out of the publication until the migration is done.",
+		ftm_plan_problem(plan, "Table %s of the target is published for logical replication, but its load reaches no subscriber; take it out of the publication, or drop that, until the migration is done.",
 						 table->qualified);
 	if (table->bad_triggers != NIL)
 	{
