@@ -468,7 +468,7 @@ static void
 add_column(ChecksumBuilder *builder, const PlanColumn *column)
 {
 	TableChecksum *checksum = builder->checksum;
-	const char *source = quote_identifier(column->source->name);
+	const char *source = ftm_catalog_quote(column->source->name);
 	const char *target = quote_identifier(column->target->name);
 	char	   *converted;
 

@@ -108,6 +108,7 @@ ftm_leader_verify(const Scope *scope, int workers)
 	connect_and_plan(&leader, scope, NULL);
 	leader.pool = ftm_pool_start(workers);
 	open_sources(&leader);
+	leader.verdicts = ftm_verify_plan(leader.plan);
 	verify(&leader);
 	ftm_pool_end(leader.pool);
 	ftm_source_disconnect(leader.source);

@@ -152,19 +152,19 @@ judge_table(VerifyResult *result, const TableChecksum *checksum,
 	else if (!same_checksum)
 		add_detail(&detail, "rows differ");
 	if (ids_left > 0)
-		add_detail(&detail, INT64_FORMAT " source user ids left over",
+		add_detail(&detail, "source user ids left over: " INT64_FORMAT,
 				   ids_left);
 	if (wrong_generated > 0)
-		add_detail(&detail, "generated columns are wrong in " INT64_FORMAT " rows",
+		add_detail(&detail, "rows with wrong generated columns: " INT64_FORMAT,
 				   wrong_generated);
 	add_details(&detail, checksum->problems);
 	add_detail(&detail, "%d of %d columns hashed",
 			   checksum->columns_hashed, checksum->columns_total);
 	if (ids_kept > 0)
-		add_detail(&detail, INT64_FORMAT " user ids kept that the user map lacks",
+		add_detail(&detail, "user ids kept that the user map lacks: " INT64_FORMAT,
 				   ids_kept);
 	if (ids_mixed_case > 0)
-		add_detail(&detail, INT64_FORMAT " user ids in mixed case left alone",
+		add_detail(&detail, "user ids in mixed case left alone: " INT64_FORMAT,
 				   ids_mixed_case);
 	add_details(&detail, checksum->notes);
 	result->detail = detail.data;
@@ -188,6 +188,22 @@ ftm_verify_table(SourceConnection *source, const char *table_name,
 	judge_table(result, checksum, source_answer, target_answer,
 				wrong_generated);
 	return result;
+}
+
+List *
+ftm_verify_plan(const MigrationPlan *plan)
+{
+	List	   *results = NIL;
+	ListCell   *cell;
+
+	foreach(cell, plan->problems)
+	{
+		VerifyResult *result = make_result("plan", "source and target");
+
+		result->detail = lfirst(cell);
+		results = lappend(results, result);
+	}
+	return results;
 }
 
 /*
@@ -349,7 +365,7 @@ ftm_verify_foreign_key(Oid constraint, bool valid_in_source)
 	if (orphans == 0)
 		add_detail(&detail, "every row has its counterpart");
 	else
-		add_detail(&detail, INT64_FORMAT " rows without counterpart, the first of them %s",
+		add_detail(&detail, "rows without counterpart: " INT64_FORMAT ", the first of them %s",
 				   orphans, sample);
 	result->detail = detail.data;
 	return result;
@@ -380,9 +396,9 @@ ftm_verify_user_map(void)
 
 	initStringInfo(&detail);
 	if (doubled > 0)
-		add_detail(&detail, INT64_FORMAT " ids occur more than once", doubled);
+		add_detail(&detail, "ids that occur more than once: " INT64_FORMAT, doubled);
 	if (both > 0)
-		add_detail(&detail, INT64_FORMAT " target ids are other users' source ids",
+		add_detail(&detail, "target ids that are other users' source ids: " INT64_FORMAT,
 				   both);
 	if (result->ok)
 		add_detail(&detail, "one to one");

@@ -16,7 +16,7 @@
 /* One row of ftm_verify(). */
 typedef struct VerifyResult
 {
-	char	   *kind;			/* table, sequence, foreign key, user map */
+	char	   *kind;			/* plan, table, sequence, foreign key, user map */
 	char	   *object;
 	int64		source_rows;	/* -1: NULL */
 	int64		target_rows;
@@ -34,6 +34,12 @@ typedef struct VerifyResult
 extern VerifyResult *ftm_verify_table(SourceConnection *source,
 									  const char *table_name,
 									  const TableChecksum *checksum);
+
+/*
+ * One result for each problem of the plan: what has no counterpart would be
+ * missing from the comparison in silence.  Returns a List of VerifyResult.
+ */
+extern List *ftm_verify_plan(const MigrationPlan *plan);
 
 /*
  * Compare the sequences of the plan with the values that the plan read from
