@@ -148,9 +148,46 @@ REVOKE ALL ON FUNCTION @extschema@.ftm_plan(pg_catalog.name, pg_catalog.text[], 
 -- Runs (run.c)
 -- ---------------------------------------------------------------------------
 
+CREATE FUNCTION @extschema@.ftm_run_migration(
+		source pg_catalog.name DEFAULT 'supabase',
+		schemas pg_catalog.text[] DEFAULT '{public}',
+		include pg_catalog.text[] DEFAULT NULL,
+		exclude pg_catalog.text[] DEFAULT NULL,
+		workers pg_catalog.int4 DEFAULT NULL,
+		unmapped pg_catalog.text DEFAULT NULL,
+		existing pg_catalog.text DEFAULT 'error',
+		users pg_catalog.bool DEFAULT true,
+		auth_server pg_catalog.name DEFAULT 'stack_auth',
+		verify pg_catalog.bool DEFAULT true,
+		dry_run pg_catalog.bool DEFAULT false,
+		restart pg_catalog.bool DEFAULT false,
+		wait pg_catalog.bool DEFAULT true)
+	RETURNS TABLE (table_name pg_catalog.text, rows pg_catalog.int8,
+		bytes pg_catalog.int8, ids_mapped pg_catalog.int8,
+		ids_kept pg_catalog.int8, seconds pg_catalog.numeric,
+		status pg_catalog.text)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ftm_run_migration IS
+	'runs the whole migration, or continues an unfinished one';
+REVOKE ALL ON FUNCTION @extschema@.ftm_run_migration FROM PUBLIC;
+
 -- ---------------------------------------------------------------------------
 -- Verification (verify.c)
 -- ---------------------------------------------------------------------------
+
+CREATE FUNCTION @extschema@.ftm_verify(
+		source pg_catalog.name DEFAULT 'supabase',
+		schemas pg_catalog.text[] DEFAULT '{public}',
+		include pg_catalog.text[] DEFAULT NULL,
+		exclude pg_catalog.text[] DEFAULT NULL)
+	RETURNS TABLE (kind pg_catalog.text, object pg_catalog.text,
+		source_rows pg_catalog.int8, target_rows pg_catalog.int8,
+		source_checksum pg_catalog.numeric, target_checksum pg_catalog.numeric,
+		ok pg_catalog.bool, detail pg_catalog.text)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ftm_verify IS
+	'compares target and source by checksums, user ids mapped back';
+REVOKE ALL ON FUNCTION @extschema@.ftm_verify FROM PUBLIC;
 
 -- What the target's half of a checksum maps ids back with (mapback.c).  They
 -- read the user map, whatever the caller may do with it: not for PUBLIC.

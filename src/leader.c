@@ -47,6 +47,9 @@ typedef struct Leader
 
 static void connect_and_plan(Leader *leader, const Scope *scope,
 							 const char *unmapped);
+static List *planned_tables(Leader *leader);
+static List *tables_of_run(Leader *leader);
+static void run_plan(Leader *leader);
 static void refuse_locked_tables(const MigrationPlan *plan);
 static void take_run_lock(const SourceServer *server);
 static bool begin_run(Leader *leader);
@@ -66,22 +69,41 @@ List *
 ftm_leader_run(const RunOptions *options)
 {
 	Leader		leader = {0};
+	int			nestlevel = ftm_target_pin_settings();
 
 	leader.options = options;
 	connect_and_plan(&leader, options->scope, options->unmapped);
 	ftm_plan_raise_problems(leader.plan);
-	refuse_locked_tables(leader.plan);
-	take_run_lock(leader.server);
+	if (options->dry_run)
+		leader.results = planned_tables(&leader);
+	else
+		run_plan(&leader);
+	ftm_source_disconnect(leader.source);
+	ftm_target_restore(nestlevel);
+	return leader.results;
+}
 
-	leader.pool = ftm_pool_start(Min(options->workers,
-									 Max(1, list_length(leader.plan->tables))));
-	if (!begin_run(&leader))
-		ftm_pool_end(leader.pool);
+/*
+ * The run itself, with a failure written down before it is raised.
+ */
+static void
+run_plan(Leader *leader)
+{
+	refuse_locked_tables(leader->plan);
+	take_run_lock(leader->server);
+
+	leader->pool = ftm_pool_start(Min(leader->options->workers,
+									 Max(1, list_length(leader->plan->tables))));
+	if (!begin_run(leader))
+	{
+		ftm_pool_end(leader->pool);
+		leader->results = tables_of_run(leader);
+	}
 	else
 	{
 		PG_TRY();
 		{
-			carry_out(&leader);
+			carry_out(leader);
 		}
 		PG_CATCH();
 		{
@@ -89,29 +111,30 @@ ftm_leader_run(const RunOptions *options)
 			ErrorData  *error = CopyErrorData();
 
 			FlushErrorState();
-			record_failure(&leader, error);
+			record_failure(leader, error);
 			MemoryContextSwitchTo(context);
 			ReThrowError(error);
 		}
 		PG_END_TRY();
-		ftm_pool_end(leader.pool);
+		ftm_pool_end(leader->pool);
 	}
-	ftm_source_disconnect(leader.source);
-	return leader.results;
 }
 
 List *
-ftm_leader_verify(const Scope *scope, int workers)
+ftm_leader_verify(const Scope *scope)
 {
 	Leader		leader = {0};
+	int			nestlevel = ftm_target_pin_settings();
 
 	connect_and_plan(&leader, scope, NULL);
-	leader.pool = ftm_pool_start(workers);
+	leader.pool = ftm_pool_start(Min(ftm_workers,
+									 Max(1, list_length(leader.plan->tables))));
 	open_sources(&leader);
 	leader.verdicts = ftm_verify_plan(leader.plan);
 	verify(&leader);
 	ftm_pool_end(leader.pool);
 	ftm_source_disconnect(leader.source);
+	ftm_target_restore(nestlevel);
 	return leader.verdicts;
 }
 
@@ -130,6 +153,65 @@ connect_and_plan(Leader *leader, const Scope *scope, const char *unmapped)
 
 	foreach(lc, leader->plan->warnings)
 		ereport(WARNING, (errmsg_internal("%s", (char *) lfirst(lc))));
+}
+
+/*
+ * The answer of a dry run: estimates.
+ */
+static List *
+planned_tables(Leader *leader)
+{
+	List	   *results = NIL;
+	ListCell   *lc;
+
+	ftm_plan_estimate(leader->plan, leader->source);
+	foreach(lc, leader->plan->tables)
+	{
+		PlanTable  *table = lfirst(lc);
+		RunTableResult *result = palloc0(sizeof(RunTableResult));
+
+		result->table_name = table->name;
+		result->counts.rows = (int64) Max(0, table->source->rows);
+		result->counts.bytes = table->source->bytes;
+		result->counts.ids_mapped = -1;
+		result->counts.seconds = table->seconds;
+		result->status = "planned";
+		results = lappend(results, result);
+	}
+	return results;
+}
+
+/*
+ * The answer for a run that an earlier call completed.  Reading its state is
+ * no task for a worker: nothing is written.
+ */
+static List *
+tables_of_run(Leader *leader)
+{
+	List	   *results = NIL;
+	const char *params[1] = {psprintf(INT64_FORMAT, leader->run_id)};
+	RowSet	   *rows;
+
+	rows = ftm_target_query_as_owner(psprintf("SELECT table_name, rows, bytes, ids_mapped, ids_kept"
+											  "  FROM %s.ftm_run_table"
+											  " WHERE run_id = $1::bigint"
+											  " ORDER BY bytes DESC, table_name",
+											  ftm_extension_schema_quoted()),
+									 1, params);
+	for (int i = 0; i < rows->nrows; i++)
+	{
+		RunTableResult *result = palloc0(sizeof(RunTableResult));
+
+		result->table_name = ftm_rowset_value(rows, i, 0);
+		result->counts.rows = ftm_rowset_int64(rows, i, 1);
+		result->counts.bytes = ftm_rowset_int64(rows, i, 2);
+		result->counts.ids_mapped = ftm_rowset_int64(rows, i, 3);
+		result->counts.ids_kept = ftm_rowset_int64(rows, i, 4);
+		result->counts.seconds = -1;
+		result->status = "verified";
+		results = lappend(results, result);
+	}
+	return results;
 }
 
 /*
@@ -318,6 +400,7 @@ open_sources(Leader *leader)
 
 	initStringInfo(&payload);
 	pq_sendint64(&payload, leader->run_id);
+	pq_sendint32(&payload, leader->server->serverid);
 	ftm_task_put_string(&payload, leader->server->name);
 	ftm_task_put_string(&payload, leader->snapshot);
 	ftm_pool_broadcast(leader->pool, COMMAND_OPEN_SOURCE, &payload);

@@ -17,7 +17,10 @@ typedef struct RunOptions
 	int			workers;		/* loaders */
 	char	   *unmapped;		/* "error", "keep" or NULL */
 	bool		replace;		/* existing => 'truncate' */
+	bool		users;			/* create missing users first */
+	char	   *auth_server;	/* name of the ftm_stack_auth server */
 	bool		verify;
+	bool		dry_run;		/* plan only */
 	bool		restart;
 } RunOptions;
 
@@ -25,8 +28,8 @@ typedef struct RunOptions
 typedef struct RunTableResult
 {
 	char	   *table_name;
-	TableResult counts;
-	const char *status;
+	TableResult counts;			/* ids_mapped, seconds < 0: not known */
+	const char *status;			/* "planned", "kept", "loaded", "verified" */
 } RunTableResult;
 
 /*
@@ -39,6 +42,6 @@ extern List *ftm_leader_run(const RunOptions *options);
 /*
  * Verify only: a List of VerifyResult.  Same rules.
  */
-extern List *ftm_leader_verify(const Scope *scope, int workers);
+extern List *ftm_leader_verify(const Scope *scope);
 
 #endif							/* FTM_LEADER_H */

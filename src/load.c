@@ -103,6 +103,7 @@ static bool kept_from_earlier_call(const TableTask *task,
 static void check_relation(Relation rel, const TableTask *task);
 static void check_foreign_keys(Relation rel);
 static void check_empty(const TableTask *task, bool replaceable);
+static void empty_storage(Oid relid);
 static void new_storage(Relation rel);
 static void switch_indexes_off(Relation rel);
 static bool show_triggers(Relation rel, bool show);
@@ -150,19 +151,32 @@ ftm_load_table(const TableTask *task, SourceConnection *source,
 void
 ftm_load_empty_table(Oid relid)
 {
-	List	   *relids = find_all_inheritors(relid, AccessExclusiveLock, NULL);
+	Relation	rel = table_open(relid, AccessExclusiveLock);
+
+	CheckTableNotInUse(rel, "empty");
+	table_close(rel, NoLock);
+	empty_storage(relid);
+}
+
+/*
+ * Replace the storage of a table, or of all partitions of a partitioned one.
+ * Children by inheritance are tables of their own.
+ */
+static void
+empty_storage(Oid relid)
+{
 	bool		partitioned = get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE;
+	List	   *relids = list_make1_oid(relid);
 	ListCell   *lc;
 
+	if (partitioned)
+		relids = find_all_inheritors(relid, AccessExclusiveLock, NULL);
 	foreach(lc, relids)
 	{
-		Relation	rel;
+		Relation	rel = table_open(lfirst_oid(lc), AccessExclusiveLock);
 
-		/* Children by inheritance are tables of their own. */
-		if (!partitioned && lfirst_oid(lc) != relid)
-			continue;
-		rel = table_open(lfirst_oid(lc), NoLock);
-		CheckTableNotInUse(rel, "ftm_run_migration");
+		if (lfirst_oid(lc) != relid)
+			CheckTableNotInUse(rel, "empty");
 		if (RELKIND_HAS_STORAGE(rel->rd_rel->relkind))
 		{
 			new_storage(rel);
@@ -203,7 +217,7 @@ load_rows(Relation rel, const TableTask *task, SourceConnection *source,
 	}
 	else
 	{
-		ftm_load_empty_table(relid);
+		empty_storage(relid);
 		stream_rows(rel, task, source, map, result);
 	}
 	SetUserIdAndSecContext(userid, security_context);
@@ -287,7 +301,7 @@ kept_from_earlier_call(const TableTask *task, SourceConnection *source,
 static void
 check_relation(Relation rel, const TableTask *task)
 {
-	CheckTableNotInUse(rel, "ftm_run_migration");
+	CheckTableNotInUse(rel, "load");
 	PreventCommandIfReadOnly("ftm_run_migration()");
 
 	if (!ftm_owns_relation(RelationGetRelid(rel), GetUserId()))
@@ -643,8 +657,12 @@ raise_rewrite_error(CopyStream *stream, RewriteStatus status)
 			(errcode(ERRCODE_BAD_COPY_FILE_FORMAT),
 			 errmsg("the source's stream for table %s is broken",
 					task->table_name),
-			 errdetail("At row " UINT64_FORMAT ", column %d: %s.",
-					   (uint64) row, column, message)));
+			 column > 0 ?
+			 errdetail("At row " UINT64_FORMAT ", column \"%s\": %s.",
+					   (uint64) row, task->column_names[column - 1], message) :
+			 row > 0 ?
+			 errdetail("At row " UINT64_FORMAT ": %s.", (uint64) row, message) :
+			 errdetail_internal("%s.", message)));
 }
 
 /*

@@ -197,7 +197,7 @@ connect_to_server(SourceConnection *source, const SourceServer *server)
 	PQsetNoticeReceiver(source->connection, ignore_notice, NULL);
 
 	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-										   (int64) ftm_connect_timeout * 1000);
+										   (int64) server->connect_timeout * 1000);
 	while (PQstatus(source->connection) != CONNECTION_BAD &&
 		   status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED)
 	{
@@ -244,7 +244,7 @@ wait_for_socket(SourceConnection *source, int events, TimestampTz deadline,
 						 errmsg("could not connect to source \"%s\"",
 								server->name),
 						 errdetail("The connection was not established within %d seconds.",
-								   ftm_connect_timeout),
+								   server->connect_timeout),
 						 errhint("Check the host, the port and firewalls, or raise ftmigrate.connect_timeout.")));
 			events |= WL_TIMEOUT;
 		}

@@ -45,17 +45,29 @@ static const struct
 	{"quote_all_identifiers", "off"},
 };
 
+static void
+apply_settings(GucAction action)
+{
+	for (int i = 0; i < (int) lengthof(pinned_settings); i++)
+		(void) set_config_option(pinned_settings[i].name,
+								 pinned_settings[i].value,
+								 PGC_USERSET, PGC_S_SESSION,
+								 action, true, 0, false);
+}
+
 int
 ftm_target_pin_settings(void)
 {
 	int			nestlevel = NewGUCNestLevel();
 
-	for (int i = 0; i < (int) lengthof(pinned_settings); i++)
-		(void) set_config_option(pinned_settings[i].name,
-								 pinned_settings[i].value,
-								 PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
+	apply_settings(GUC_ACTION_SAVE);
 	return nestlevel;
+}
+
+void
+ftm_target_pin_session(void)
+{
+	apply_settings(GUC_ACTION_SET);
 }
 
 void

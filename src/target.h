@@ -19,6 +19,9 @@
 extern int	ftm_target_pin_settings(void);
 extern void ftm_target_restore(int nestlevel);
 
+/* The same for the rest of the session, outside of any transaction. */
+extern void ftm_target_pin_session(void);
+
 /*
  * Run one statement with text parameters ($1 ...; NULL for SQL NULL; cast
  * them in the SQL) and return its rows, allocated in the current memory

@@ -184,7 +184,7 @@ set_up_session(const PoolHeader *header)
 					PGC_USERSET, PGC_S_SESSION);
 	ftm_connect_timeout = header->connect_timeout;
 	ftm_network_timeout = header->network_timeout;
-	(void) ftm_target_pin_settings();
+	ftm_target_pin_session();
 
 	/* CurrentUserId, which transactions restore from now on. */
 	SetUserIdAndSecContext(header->current_user, header->security_context);
@@ -357,16 +357,23 @@ static void
 open_source(StringInfo command, StringInfo answer pg_attribute_unused())
 {
 	SourceServer *server;
+	Oid			serverid;
 	char	   *name;
 	char	   *snapshot;
 	MemoryContext outer;
 
 	worker.run_id = pq_getmsgint64(command);
+	serverid = pq_getmsgint(command, 4);
 	name = ftm_task_get_string(command);
 	snapshot = ftm_task_get_string(command);
 
 	outer = begin_transaction();
 	server = ftm_options_source_server(name);
+	if (server->serverid != serverid)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("server \"%s\" was replaced by another during the call",
+						name)));
 	worker.source = ftm_source_connect(server, TopMemoryContext);
 	ftm_source_import_snapshot(worker.source, snapshot);
 	worker.map = ftm_usermap_load(TopMemoryContext);

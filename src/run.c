@@ -1,0 +1,247 @@
+/*-------------------------------------------------------------------------
+ *
+ * run.c
+ *		SQL functions that run and verify a migration.
+ *
+ * They read and check their arguments, call the leader and put its answer
+ * into a result set.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "leader.h"
+#include "scope.h"
+
+PG_FUNCTION_INFO_V1(ftm_run_migration);
+PG_FUNCTION_INFO_V1(ftm_verify);
+
+/* Arguments of ftm_run_migration() behind the scope's. */
+enum RunArgument
+{
+	ARG_WORKERS = 4,
+	ARG_UNMAPPED,
+	ARG_EXISTING,
+	ARG_USERS,
+	ARG_AUTH_SERVER,
+	ARG_VERIFY,
+	ARG_DRY_RUN,
+	ARG_RESTART,
+	ARG_WAIT
+};
+
+static void refuse_transaction_block(const char *function);
+static RunOptions *options_from_args(FunctionCallInfo fcinfo);
+static char *keyword_arg(FunctionCallInfo fcinfo, int argument,
+						 const char *name, const char *const *allowed);
+static bool bool_arg(FunctionCallInfo fcinfo, int argument, const char *name);
+static void put_run_results(ReturnSetInfo *rsinfo, const List *results);
+static void put_verdicts(ReturnSetInfo *rsinfo, const List *verdicts);
+
+/*
+ * ftm_run_migration(source, schemas, include, exclude, workers, unmapped,
+ * existing, users, auth_server, verify, dry_run, restart, wait)
+ *
+ * The whole migration, one row per table.
+ */
+Datum
+ftm_run_migration(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	RunOptions *options;
+	List	   *results;
+
+	refuse_transaction_block("ftm_run_migration()");
+	options = options_from_args(fcinfo);
+	InitMaterializedSRF(fcinfo, 0);
+
+	results = ftm_leader_run(options);
+	put_run_results(rsinfo, results);
+	return (Datum) 0;
+}
+
+/*
+ * ftm_verify(source, schemas, include, exclude)
+ *
+ * Compares target and source; one row per table, sequence and foreign key, and
+ * one for the user map.
+ */
+Datum
+ftm_verify(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Scope	   *scope = ftm_scope_from_args(fcinfo, 0);
+
+	InitMaterializedSRF(fcinfo, 0);
+	put_verdicts(rsinfo, ftm_leader_verify(scope));
+	return (Datum) 0;
+}
+
+/*
+ * What workers commit stays, whatever becomes of the caller's transaction: so
+ * there must be none but this statement's.  Locks that the block holds already
+ * would stop the workers, too.
+ */
+static void
+refuse_transaction_block(const char *function)
+{
+	if (IsTransactionBlock() || IsSubTransaction())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("%s cannot run inside a transaction block", function),
+				 errdetail("Its workers commit table by table."),
+				 errhint("Call it outside of BEGIN ... COMMIT.  Clients that turn autocommit off, and psql with FETCH_COUNT set, open a transaction block by themselves.")));
+	PreventCommandIfReadOnly(function);
+	PreventCommandDuringRecovery(function);
+}
+
+static RunOptions *
+options_from_args(FunctionCallInfo fcinfo)
+{
+	static const char *const unmapped_values[] = {"error", "keep", NULL};
+	static const char *const existing_values[] = {"error", "truncate", NULL};
+	RunOptions *options = palloc0(sizeof(RunOptions));
+	const char *existing;
+
+	options->scope = ftm_scope_from_args(fcinfo, 0);
+	options->workers = ftm_workers;
+	if (!PG_ARGISNULL(ARG_WORKERS))
+		options->workers = PG_GETARG_INT32(ARG_WORKERS);
+	if (options->workers < 1 || options->workers > 64)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("workers must be between 1 and 64, not %d",
+						options->workers)));
+	options->unmapped = keyword_arg(fcinfo, ARG_UNMAPPED, "unmapped",
+									unmapped_values);
+	existing = keyword_arg(fcinfo, ARG_EXISTING, "existing", existing_values);
+	options->replace = existing != NULL && strcmp(existing, "truncate") == 0;
+	options->users = bool_arg(fcinfo, ARG_USERS, "users");
+	options->auth_server = PG_ARGISNULL(ARG_AUTH_SERVER) ? NULL :
+		pstrdup(NameStr(*PG_GETARG_NAME(ARG_AUTH_SERVER)));
+	options->verify = bool_arg(fcinfo, ARG_VERIFY, "verify");
+	options->dry_run = bool_arg(fcinfo, ARG_DRY_RUN, "dry_run");
+	options->restart = bool_arg(fcinfo, ARG_RESTART, "restart");
+	if (!bool_arg(fcinfo, ARG_WAIT, "wait"))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("runs in the background are not supported"),
+				 errhint("Leave out wait => false.  To survive a lost terminal, call the function from psql inside tmux or screen.")));
+	return options;
+}
+
+/*
+ * A text argument that must be one of a few words; NULL if it is NULL.
+ */
+static char *
+keyword_arg(FunctionCallInfo fcinfo, int argument, const char *name,
+			const char *const *allowed)
+{
+	StringInfoData list;
+	char	   *value;
+
+	if (PG_ARGISNULL(argument))
+		return NULL;
+	value = text_to_cstring(PG_GETARG_TEXT_PP(argument));
+
+	initStringInfo(&list);
+	for (int i = 0; allowed[i] != NULL; i++)
+	{
+		if (strcmp(value, allowed[i]) == 0)
+			return value;
+		appendStringInfo(&list, "%s\"%s\"", i > 0 ? ", " : "", allowed[i]);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for parameter \"%s\": \"%s\"", name, value),
+			 errhint("Available values: %s.", list.data)));
+}
+
+static bool
+bool_arg(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("parameter \"%s\" must not be null", name)));
+	return PG_GETARG_BOOL(argument);
+}
+
+/*
+ * A numeric from its text, or NULL.
+ */
+static Datum
+numeric_or_null(const char *text, bool *isnull)
+{
+	*isnull = text == NULL;
+	if (text == NULL)
+		return (Datum) 0;
+	return DirectFunctionCall3(numeric_in, CStringGetDatum(text),
+							   ObjectIdGetDatum(InvalidOid),
+							   Int32GetDatum(-1));
+}
+
+/*
+ * table_name, rows, bytes, ids_mapped, ids_kept, seconds, status
+ */
+static void
+put_run_results(ReturnSetInfo *rsinfo, const List *results)
+{
+	ListCell   *lc;
+
+	foreach(lc, results)
+	{
+		RunTableResult *result = lfirst(lc);
+		Datum		values[7];
+		bool		nulls[7] = {0};
+
+		values[0] = CStringGetTextDatum(result->table_name);
+		values[1] = Int64GetDatum(result->counts.rows);
+		values[2] = Int64GetDatum(result->counts.bytes);
+		values[3] = Int64GetDatum(result->counts.ids_mapped);
+		values[4] = Int64GetDatum(result->counts.ids_kept);
+		values[5] = numeric_or_null(result->counts.seconds < 0 ? NULL :
+									psprintf("%.3f", result->counts.seconds),
+									&nulls[5]);
+		values[6] = CStringGetTextDatum(result->status);
+		nulls[3] = nulls[4] = result->counts.ids_mapped < 0;
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+}
+
+/*
+ * kind, object, source_rows, target_rows, source_checksum, target_checksum,
+ * ok, detail
+ */
+static void
+put_verdicts(ReturnSetInfo *rsinfo, const List *verdicts)
+{
+	ListCell   *lc;
+
+	foreach(lc, verdicts)
+	{
+		VerifyResult *verdict = lfirst(lc);
+		Datum		values[8] = {0};
+		bool		nulls[8] = {0};
+
+		values[0] = CStringGetTextDatum(verdict->kind);
+		values[1] = CStringGetTextDatum(verdict->object);
+		values[2] = Int64GetDatum(verdict->source_rows);
+		nulls[2] = verdict->source_rows < 0;
+		values[3] = Int64GetDatum(verdict->target_rows);
+		nulls[3] = verdict->target_rows < 0;
+		values[4] = numeric_or_null(verdict->source_checksum, &nulls[4]);
+		values[5] = numeric_or_null(verdict->target_checksum, &nulls[5]);
+		values[6] = BoolGetDatum(verdict->ok);
+		nulls[7] = verdict->detail == NULL;
+		if (!nulls[7])
+			values[7] = CStringGetTextDatum(verdict->detail);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+}
