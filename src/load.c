@@ -657,7 +657,7 @@ raise_rewrite_error(CopyStream *stream, RewriteStatus status)
 			(errcode(ERRCODE_BAD_COPY_FILE_FORMAT),
 			 errmsg("the source's stream for table %s is broken",
 					task->table_name),
-			 column > 0 ?
+			 column > 0 && column <= task->ncolumns ?
 			 errdetail("At row " UINT64_FORMAT ", column \"%s\": %s.",
 					   (uint64) row, task->column_names[column - 1], message) :
 			 row > 0 ?
