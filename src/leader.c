@@ -636,15 +636,25 @@ analyze_tables(Leader *leader)
 static void
 verdict_reached(void *arg, StringInfo result)
 {
-	Leader	   *leader = arg;
-
-	leader->verdicts = lappend(leader->verdicts,
-							   ftm_task_get_verdict(result));
+	*(VerifyResult *) arg = *ftm_task_get_verdict(result);
 }
 
 /*
- * The largest tables first, then the keys; sequences and the user map are
- * small enough for the leader.
+ * A task whose verdict will be in its place in the list, whichever worker is
+ * first.
+ */
+static PoolTask *
+make_verify_task(Leader *leader, WorkerCommand command, const char *object)
+{
+	VerifyResult *verdict = palloc0(sizeof(VerifyResult));
+
+	leader->verdicts = lappend(leader->verdicts, verdict);
+	return make_task(command, object, verdict, verdict_reached);
+}
+
+/*
+ * The largest tables first, then keys and sequences.  The user map is no table
+ * of the plan: the leader may read it.
  */
 static void
 verify(Leader *leader)
@@ -655,8 +665,8 @@ verify(Leader *leader)
 	foreach(lc, leader->plan->tables)
 	{
 		PlanTable  *table = lfirst(lc);
-		PoolTask   *task = make_task(COMMAND_VERIFY_TABLE, table->name,
-									 leader, verdict_reached);
+		PoolTask   *task = make_verify_task(leader, COMMAND_VERIFY_TABLE,
+											table->name);
 
 		ftm_task_put_string(task->payload, table->name);
 		ftm_task_put_checksum(task->payload,
@@ -671,16 +681,23 @@ verify(Leader *leader)
 
 		if (key->is_partition_child)
 			continue;
-		task = make_task(COMMAND_VERIFY_KEY, key_name(key), leader,
-						 verdict_reached);
+		task = make_verify_task(leader, COMMAND_VERIFY_KEY, key_name(key));
 		pq_sendint32(task->payload, key->oid);
 		pq_sendbyte(task->payload, !not_valid_in_source(leader, key));
 		tasks = lappend(tasks, task);
 	}
+	foreach(lc, leader->plan->sequences)
+	{
+		PlanSequence *sequence = lfirst(lc);
+		PoolTask   *task = make_verify_task(leader, COMMAND_VERIFY_SEQUENCE,
+											sequence->target->qualified);
+
+		ftm_task_put_sequence(task->payload, sequence->source);
+		ftm_task_put_sequence(task->payload, sequence->target);
+		tasks = lappend(tasks, task);
+	}
 	ftm_pool_run(leader->pool, tasks);
 
-	leader->verdicts = list_concat(leader->verdicts,
-								   ftm_verify_sequences(leader->plan));
 	leader->verdicts = lappend(leader->verdicts, ftm_verify_user_map());
 }
 

@@ -33,7 +33,8 @@ typedef enum WorkerCommand
 	COMMAND_CHECK_KEY = 'K',
 	COMMAND_ANALYZE_TABLE = 'A',
 	COMMAND_VERIFY_TABLE = 'V',
-	COMMAND_VERIFY_KEY = 'F'
+	COMMAND_VERIFY_KEY = 'F',
+	COMMAND_VERIFY_SEQUENCE = 'Q'
 } WorkerCommand;
 
 /*

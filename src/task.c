@@ -158,6 +158,33 @@ ftm_task_get_checksum(StringInfo buffer)
 }
 
 void
+ftm_task_put_sequence(StringInfo buffer, const CatalogSequence *sequence)
+{
+	pq_sendint32(buffer, sequence->oid);
+	ftm_task_put_string(buffer, sequence->qualified);
+	ftm_task_put_string(buffer, sequence->owner_schema);
+	ftm_task_put_string(buffer, sequence->owner_table);
+	ftm_task_put_string(buffer, sequence->owner_column);
+	pq_sendint64(buffer, sequence->last_value);
+	pq_sendbyte(buffer, sequence->is_called);
+}
+
+CatalogSequence *
+ftm_task_get_sequence(StringInfo buffer)
+{
+	CatalogSequence *sequence = palloc0(sizeof(CatalogSequence));
+
+	sequence->oid = pq_getmsgint(buffer, 4);
+	sequence->qualified = ftm_task_get_string(buffer);
+	sequence->owner_schema = ftm_task_get_string(buffer);
+	sequence->owner_table = ftm_task_get_string(buffer);
+	sequence->owner_column = ftm_task_get_string(buffer);
+	sequence->last_value = pq_getmsgint64(buffer);
+	sequence->is_called = pq_getmsgbyte(buffer);
+	return sequence;
+}
+
+void
 ftm_task_put_verdict(StringInfo buffer, const VerifyResult *verdict)
 {
 	ftm_task_put_string(buffer, verdict->kind);

@@ -58,6 +58,10 @@ extern void ftm_task_put_checksum(StringInfo buffer,
 								  const TableChecksum *checksum);
 extern TableChecksum *ftm_task_get_checksum(StringInfo buffer);
 
+extern void ftm_task_put_sequence(StringInfo buffer,
+								  const CatalogSequence *sequence);
+extern CatalogSequence *ftm_task_get_sequence(StringInfo buffer);
+
 extern void ftm_task_put_verdict(StringInfo buffer,
 								 const VerifyResult *verdict);
 extern VerifyResult *ftm_task_get_verdict(StringInfo buffer);

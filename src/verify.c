@@ -273,18 +273,18 @@ is_behind_data(const CatalogSequence *sequence)
 	return rows->nrows > 0 && ftm_rowset_bool(rows, 0, 0);
 }
 
-static VerifyResult *
-verify_sequence(const PlanSequence *sequence)
+VerifyResult *
+ftm_verify_sequence(const CatalogSequence *source,
+					const CatalogSequence *target)
 {
-	const CatalogSequence *source = sequence->source;
-	VerifyResult *result = make_result("sequence", sequence->target->qualified);
+	VerifyResult *result = make_result("sequence", target->qualified);
 	StringInfoData detail;
 	RowSet	   *rows;
 	int64		last_value;
 	bool		is_called;
 
 	rows = ftm_target_query(psprintf("SELECT last_value, is_called FROM %s",
-									 sequence->target->qualified),
+									 target->qualified),
 							0, NULL);
 	last_value = ftm_rowset_int64(rows, 0, 0);
 	is_called = ftm_rowset_bool(rows, 0, 1);
@@ -305,26 +305,12 @@ verify_sequence(const PlanSequence *sequence)
 	 * A sequence that equals the source's and is behind the data is so in the
 	 * source, too: worth a word, but no difference.
 	 */
-	if (is_behind_data(sequence->target))
+	if (is_behind_data(target))
 		add_detail(&detail, "behind the values of column %s%s",
-				   sequence->target->owner_column,
+				   target->owner_column,
 				   result->ok ? ", as in the source" : "");
 	result->detail = detail.data;
 	return result;
-}
-
-List *
-ftm_verify_sequences(const MigrationPlan *plan)
-{
-	List	   *results = NIL;
-	ListCell   *cell;
-
-	foreach(cell, plan->sequences)
-	{
-		CHECK_FOR_INTERRUPTS();
-		results = lappend(results, verify_sequence(lfirst(cell)));
-	}
-	return results;
 }
 
 VerifyResult *

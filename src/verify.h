@@ -42,11 +42,11 @@ extern VerifyResult *ftm_verify_table(SourceConnection *source,
 extern List *ftm_verify_plan(const MigrationPlan *plan);
 
 /*
- * Compare the sequences of the plan with the values that the plan read from
- * the source, and with the data of the columns that own them.  Returns a List
- * of VerifyResult.
+ * Compare one sequence with the values that the plan read from the source, and
+ * with the data of the column that owns it.
  */
-extern List *ftm_verify_sequences(const MigrationPlan *plan);
+extern VerifyResult *ftm_verify_sequence(const CatalogSequence *source,
+										 const CatalogSequence *target);
 
 /*
  * Is a foreign key of the target (pg_constraint OID) valid and without

@@ -72,6 +72,7 @@ static void check_key(StringInfo command, StringInfo answer);
 static void analyze_table(StringInfo command, StringInfo answer);
 static void verify_table(StringInfo command, StringInfo answer);
 static void verify_key(StringInfo command, StringInfo answer);
+static void verify_sequence(StringInfo command, StringInfo answer);
 static void record_lost_leader(void);
 
 static const struct
@@ -92,6 +93,7 @@ static const struct
 	{COMMAND_ANALYZE_TABLE, "analyze table", analyze_table},
 	{COMMAND_VERIFY_TABLE, "verify table", verify_table},
 	{COMMAND_VERIFY_KEY, "verify foreign key", verify_key},
+	{COMMAND_VERIFY_SEQUENCE, "verify sequence", verify_sequence},
 };
 
 /*
@@ -514,5 +516,16 @@ verify_key(StringInfo command, StringInfo answer)
 
 	ftm_task_put_verdict(answer, ftm_verify_foreign_key(constraint,
 														valid_in_source));
+	commit_transaction(outer);
+}
+
+static void
+verify_sequence(StringInfo command, StringInfo answer)
+{
+	CatalogSequence *source = ftm_task_get_sequence(command);
+	CatalogSequence *target = ftm_task_get_sequence(command);
+	MemoryContext outer = begin_transaction();
+
+	ftm_task_put_verdict(answer, ftm_verify_sequence(source, target));
 	commit_transaction(outer);
 }
