@@ -15,9 +15,10 @@
  *		anything else						-> itself
  *
  * In a text, every 36-character window of the form 8-4-4-4-12 is one value,
- * whatever stands around it; windows of known ids do not overlap.  Written with lower-case letters it is answered in lower case, with
- * upper-case letters in upper case; one that mixes both is left alone, as the
- * rewriter leaves it alone.
+ * whatever stands around it; windows of known ids do not overlap.  Written
+ * with lower-case letters it is answered in lower case, with upper-case
+ * letters in upper case; one that mixes both is left alone, as the rewriter
+ * leaves it alone.
  *
  *-------------------------------------------------------------------------
  */

@@ -70,6 +70,15 @@ CREATE TABLE app.parts_new PARTITION OF app.parts FOR VALUES FROM ('2026-01-01')
 INSERT INTO app.parts SELECT i, '2025-12-20'::date + i, i FROM generate_series(1, 20) i;
 CREATE TABLE app.types (a int4, b varchar(10), c json, d app.state, e numeric(6,2), f int4[]);
 INSERT INTO app.types VALUES (-1, 'x ', '{"b": 1, "a": 1.0, "b": 2}', 'open', 1.5, '{{1},{-1}}'), (NULL, '', NULL, NULL, 'NaN', '{}');
+-- an expression that answers for whom it is evaluated: the table's owner
+CREATE ROLE regress_ftm_owner;
+CREATE FUNCTION app.who(int4) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN current_user; END';
+CREATE TABLE app.owned (id int4, who text GENERATED ALWAYS AS (app.who(id)) STORED);
+ALTER TABLE app.owned OWNER TO regress_ftm_owner;
+GRANT USAGE ON SCHEMA app TO regress_ftm_owner;
+SET ROLE regress_ftm_owner;
+INSERT INTO app.owned VALUES (1);
+RESET ROLE;
 CREATE TABLE app.empty (id int4 PRIMARY KEY);
 CREATE TABLE app.nothing ();
 INSERT INTO app.nothing DEFAULT VALUES;
@@ -395,3 +404,4 @@ SELECT kind, object, target_rows, ok, detail
 \c regression
 DROP DATABASE regress_ftm_target;
 DROP DATABASE regress_ftm_source;
+DROP ROLE regress_ftm_owner;
