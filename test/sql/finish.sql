@@ -2,6 +2,7 @@
 -- checked and marked valid again, statistics gathered.
 \set VERBOSITY terse
 SET client_min_messages = warning;
+\set home :DBNAME
 CREATE DATABASE regress_ftm_source;
 \c regress_ftm_source
 SET client_min_messages = warning;
@@ -31,7 +32,7 @@ CREATE TABLE app.derived () INHERITS (app.base);
 CREATE SEQUENCE app.counter AS int2 INCREMENT -7 MINVALUE -100 MAXVALUE 100 START 50;
 CREATE SEQUENCE app.untouched START 7;
 
-\c regression
+\c :home
 SET client_min_messages = warning;
 CREATE DATABASE regress_ftm_target TEMPLATE regress_ftm_source;
 
@@ -100,6 +101,6 @@ SELECT conrelid::regclass, conname, conparentid <> 0 AS inherited
   FROM pg_constraint WHERE contype = 'f' AND connamespace = 'app'::regnamespace AND NOT convalidated
  ORDER BY conrelid::regclass::text COLLATE "C", conname;
 
-\c regression
+\c :home
 DROP DATABASE regress_ftm_target;
 DROP DATABASE regress_ftm_source;

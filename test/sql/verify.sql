@@ -5,6 +5,7 @@
 -- by the server, in which plain SQL has replaced the user ids.
 \set VERBOSITY terse
 SET client_min_messages = warning;
+\set home :DBNAME
 CREATE DATABASE regress_ftm_source;
 \c regress_ftm_source
 SET client_min_messages = warning;
@@ -98,7 +99,7 @@ $$;
 -- ---------------------------------------------------------------------------
 -- The target: a copy with other user ids
 -- ---------------------------------------------------------------------------
-\c regression
+\c :home
 SET client_min_messages = warning;
 CREATE DATABASE regress_ftm_target TEMPLATE regress_ftm_source;
 \c regress_ftm_target
@@ -401,7 +402,7 @@ DROP CAST (app.place AS text);
 SELECT kind, object, target_rows, ok, detail
   FROM ftm.ftm_verify('source', '{app}', include => '{empty}') WHERE kind = 'user map';
 
-\c regression
+\c :home
 DROP DATABASE regress_ftm_target;
 DROP DATABASE regress_ftm_source;
 DROP ROLE regress_ftm_owner;

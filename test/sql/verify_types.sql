@@ -5,6 +5,7 @@
 -- checksums of one type's tables must be as many as its values, and source and
 -- target must agree on each.
 SET client_min_messages = warning;
+\set home :DBNAME
 CREATE DATABASE regress_ftm_source;
 \c regress_ftm_source
 SET client_min_messages = warning;
@@ -141,7 +142,7 @@ END
 $$;
 SELECT count(DISTINCT type) >= 130 AS types, public.make_tables() >= 600 AS tables FROM public.samples;
 
-\c regression
+\c :home
 SET client_min_messages = warning;
 CREATE DATABASE regress_ftm_target TEMPLATE regress_ftm_source;
 \c regress_ftm_target
@@ -163,6 +164,6 @@ SELECT obj_description(v.object::regclass) AS type, count(*) AS values, count(DI
 HAVING count(*) <> count(DISTINCT v.source_checksum)
  ORDER BY 1;
 
-\c regression
+\c :home
 DROP DATABASE regress_ftm_target;
 DROP DATABASE regress_ftm_source;
