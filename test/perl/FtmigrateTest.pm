@@ -172,7 +172,8 @@ SQL
 =item fill_user_map(SOURCE, TARGET)
 
 Gives every user of SOURCE a new id in TARGET's ftm_user_map: the one that
-test/fixtures/user_map.sql says.
+test/fixtures/user_map.sql says.  Columns that hold user ids without a foreign
+key are another matter: $target->load('user_columns.sql').
 
 =cut
 
@@ -214,7 +215,9 @@ use parent -norequire, 'PostgreSQL::Test::Cluster';
 sub connstr
 {
 	my ($self, @params) = @_;
-	return $self->SUPER::connstr(@params) . " user=" . ($self->{_superuser} // "postgres");
+	my $superuser = $self->{_superuser} // 'postgres';
+
+	return $self->SUPER::connstr(@params) . " user=$superuser";
 }
 
 =pod
