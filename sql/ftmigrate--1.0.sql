@@ -103,6 +103,41 @@ CREATE TABLE @extschema@.ftm_user_map (
 );
 COMMENT ON TABLE @extschema@.ftm_user_map IS 'source user id to target user id, one to one';
 
+CREATE TABLE @extschema@.ftm_user (
+	source_user_id pg_catalog.uuid PRIMARY KEY,
+	email pg_catalog.text,
+	user_created_at pg_catalog.timestamptz,
+	status pg_catalog.text NOT NULL,
+	reason pg_catalog.text,
+	kind pg_catalog.text,
+	treatment pg_catalog.text NOT NULL,
+	target_user_id pg_catalog.uuid UNIQUE,
+	keeps_password pg_catalog.bool NOT NULL DEFAULT false,
+	must_reset_password pg_catalog.bool NOT NULL DEFAULT false,
+	unreachable pg_catalog.bool NOT NULL DEFAULT false,
+	loses_mfa pg_catalog.bool NOT NULL DEFAULT false,
+	lost_providers pg_catalog.text[] NOT NULL DEFAULT '{}',
+	not_carried pg_catalog.text[] NOT NULL DEFAULT '{}',
+	attempts pg_catalog.int4 NOT NULL DEFAULT 0,
+	sent_at pg_catalog.timestamptz,
+	http_status pg_catalog.int4,
+	error_code pg_catalog.text,
+	request_id pg_catalog.text,
+	run_id pg_catalog.int8,
+	auth_server pg_catalog.name,
+	project_id pg_catalog.text,
+	updated_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	reset_sent_at pg_catalog.timestamptz,
+	verified pg_catalog.bool,
+	verified_at pg_catalog.timestamptz,
+	difference pg_catalog.text,
+	CHECK (status IN ('pending', 'sending', 'created', 'matched', 'conflict',
+		'in_doubt', 'failed', 'skipped')),
+	CHECK (treatment IN ('create', 'drop', 'restrict', 'disable', 'skip', 'error'))
+);
+COMMENT ON TABLE @extschema@.ftm_user IS
+	'users of the source: where each stands on the way to the auth service, and what it loses';
+
 CREATE TABLE @extschema@.ftm_user_column (
 	schema_name pg_catalog.name NOT NULL,
 	table_name pg_catalog.name NOT NULL,
@@ -256,4 +291,5 @@ SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_run', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_run_table', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_log', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_user_map', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_user', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_user_column', '');

@@ -34,6 +34,10 @@ int			ftm_connect_timeout;
 int			ftm_network_timeout;
 int			ftm_lock_timeout;
 int			ftm_retention_days;
+int			ftm_auth_concurrency;
+int			ftm_auth_timeout;
+int			ftm_auth_max_delay;
+int			ftm_auth_settle_time;
 
 void
 _PG_init(void)
@@ -72,6 +76,35 @@ _PG_init(void)
 							&ftm_retention_days,
 							90, 1, 36500,
 							PGC_USERSET, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("ftmigrate.auth_concurrency",
+							"Number of requests to the auth service at a time.",
+							NULL,
+							&ftm_auth_concurrency,
+							4, 1, 64,
+							PGC_USERSET, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("ftmigrate.auth_timeout",
+							"Time allowed for a request to the auth service.",
+							"Checking a password's hash may take it several seconds.",
+							&ftm_auth_timeout,
+							60000, 100, INT_MAX,
+							PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("ftmigrate.auth_max_delay",
+							"Longest wait before a request to the auth service is repeated.",
+							"Holds for what the service asks for, too.",
+							&ftm_auth_max_delay,
+							120000, 1, 3600000,
+							PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("ftmigrate.auth_settle_time",
+							"Time after which a lost request to the auth service counts as not executed.",
+							"Only then is a user without an e-mail to sign in with sent again.",
+							&ftm_auth_settle_time,
+							60000, 0, 3600000,
+							PGC_USERSET, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("ftmigrate");

@@ -26,6 +26,10 @@ extern int	ftm_connect_timeout;
 extern int	ftm_network_timeout;
 extern int	ftm_lock_timeout;
 extern int	ftm_retention_days;
+extern int	ftm_auth_concurrency;
+extern int	ftm_auth_timeout;
+extern int	ftm_auth_max_delay;
+extern int	ftm_auth_settle_time;
 
 /*
  * Name of the schema that holds the extension's objects, palloc'd, not

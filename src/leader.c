@@ -27,6 +27,7 @@
 #include "pool.h"
 #include "source.h"
 #include "target.h"
+#include "user_step.h"
 #include "verify.h"
 
 /*
@@ -40,6 +41,7 @@ typedef struct Leader
 	char	   *snapshot;
 	MigrationPlan *plan;
 	WorkerPool *pool;
+	UsersTask  *users;			/* NULL: users are not this run's business */
 	int64		run_id;
 	List	   *results;		/* of RunTableResult */
 	List	   *verdicts;		/* of VerifyResult */
@@ -51,7 +53,8 @@ static List *planned_tables(Leader *leader);
 static List *tables_of_run(Leader *leader);
 static void run_plan(Leader *leader);
 static void refuse_locked_tables(const MigrationPlan *plan);
-static void take_run_lock(const SourceServer *server);
+static UsersTask *plan_users(const Leader *leader);
+static void migrate_users(Leader *leader);
 static bool begin_run(Leader *leader);
 static void carry_out(Leader *leader);
 static void record_failure(Leader *leader, const ErrorData *error);
@@ -90,10 +93,13 @@ static void
 run_plan(Leader *leader)
 {
 	refuse_locked_tables(leader->plan);
-	take_run_lock(leader->server);
+	ftm_leader_take_lock(leader->server);
 
 	leader->pool = ftm_pool_start(Min(leader->options->workers,
 									 Max(1, list_length(leader->plan->tables))));
+	leader->users = plan_users(leader);
+	if (leader->users != NULL)
+		ftm_user_step_check(leader->pool, leader->users);
 	if (!begin_run(leader))
 	{
 		ftm_pool_end(leader->pool);
@@ -246,8 +252,8 @@ refuse_locked_tables(const MigrationPlan *plan)
  * One call per source and target at a time: an advisory lock on the server's
  * OID, in a key space of our own, until the end of the transaction.
  */
-static void
-take_run_lock(const SourceServer *server)
+void
+ftm_leader_take_lock(const SourceServer *server)
 {
 	LOCKTAG		tag;
 
@@ -261,11 +267,41 @@ take_run_lock(const SourceServer *server)
 }
 
 /*
+ * What to tell a worker about the users, in the very snapshot that the rows
+ * are read from; NULL if no users are to be created.
+ */
+static UsersTask *
+plan_users(const Leader *leader)
+{
+	const RunOptions *options = leader->options;
+	UsersTask  *task;
+
+	if (!options->users || !ftm_user_step_is_possible(options->auth_server))
+		return NULL;
+	task = ftm_users_make_task(leader->server->name, options->auth_server);
+	task->snapshot = leader->snapshot;
+	return task;
+}
+
+/*
+ * Before any loader reads the user map.
+ */
+static void
+migrate_users(Leader *leader)
+{
+	leader->users->run_id = leader->run_id;
+	ftm_user_step_raise(ftm_user_step_migrate(leader->pool, leader->users),
+						leader->users);
+}
+
+/*
  * All steps between the run's beginning and its end.
  */
 static void
 carry_out(Leader *leader)
 {
+	if (leader->users != NULL)
+		migrate_users(leader);
 	open_sources(leader);
 	invalidate_keys(leader);
 	load_tables(leader);

@@ -9,6 +9,7 @@
 #define FTM_LEADER_H
 
 #include "ftmigrate.h"
+#include "options.h"
 #include "task.h"
 
 typedef struct RunOptions
@@ -38,6 +39,12 @@ typedef struct RunTableResult
  * lock on a table of the plan, and holds none afterwards.
  */
 extern List *ftm_leader_run(const RunOptions *options);
+
+/*
+ * Only one call per source and target at a time works on either: error if
+ * there is another.  Holds until the end of the transaction.
+ */
+extern void ftm_leader_take_lock(const SourceServer *server);
 
 /*
  * Verify only: a List of VerifyResult.  Same rules.

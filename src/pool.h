@@ -26,6 +26,8 @@ typedef enum WorkerCommand
 	COMMAND_FAIL_RUN = 'X',
 	COMMAND_END_RUN = 'E',
 	/* the loaders' */
+	COMMAND_CHECK_USERS = 'C',
+	COMMAND_MIGRATE_USERS = 'U',
 	COMMAND_OPEN_SOURCE = 'O',
 	COMMAND_INVALIDATE_KEYS = 'I',
 	COMMAND_LOAD_TABLE = 'L',

@@ -40,6 +40,7 @@
 #include "pool.h"
 #include "state.h"
 #include "target.h"
+#include "users.h"
 
 PGDLLEXPORT void ftm_worker_main(Datum main_arg);
 
@@ -64,6 +65,8 @@ static void send_answer(StringInfo answer);
 static void begin_run(StringInfo command, StringInfo answer);
 static void fail_run(StringInfo command, StringInfo answer);
 static void end_run(StringInfo command, StringInfo answer);
+static void check_users(StringInfo command, StringInfo answer);
+static void migrate_users(StringInfo command, StringInfo answer);
 static void open_source(StringInfo command, StringInfo answer);
 static void invalidate_keys(StringInfo command, StringInfo answer);
 static void load_table(StringInfo command, StringInfo answer);
@@ -85,6 +88,8 @@ static const struct
 	{COMMAND_BEGIN_RUN, "begin run", begin_run},
 	{COMMAND_FAIL_RUN, "record failure", fail_run},
 	{COMMAND_END_RUN, "end run", end_run},
+	{COMMAND_CHECK_USERS, "check users", check_users},
+	{COMMAND_MIGRATE_USERS, "create users", migrate_users},
 	{COMMAND_OPEN_SOURCE, "connect to source", open_source},
 	{COMMAND_INVALIDATE_KEYS, "mark foreign keys", invalidate_keys},
 	{COMMAND_LOAD_TABLE, "load table", load_table},
@@ -350,6 +355,22 @@ record_lost_leader(void)
  * The loaders' commands
  * ------------------------------------------------------------------------
  */
+
+/*
+ * The commands about users open short transactions themselves: none is open
+ * while the auth service is waited for.
+ */
+static void
+check_users(StringInfo command, StringInfo answer pg_attribute_unused())
+{
+	ftm_users_check(ftm_users_get_task(command));
+}
+
+static void
+migrate_users(StringInfo command, StringInfo answer)
+{
+	pq_sendint32(answer, ftm_users_migrate(ftm_users_get_task(command)));
+}
 
 /*
  * Connect to the source and enter the run's snapshot.  Both the connection and

@@ -345,6 +345,36 @@ SQL
 
 =pod
 
+=item $node->connect_auth_server(STACK, name => 'stack_auth', key => KEY)
+
+Creates the foreign server and the user mapping that lead to STACK, a
+StackAuthStandIn.  The settings of the database make lost requests settle and
+waits end soon.
+
+=cut
+
+sub connect_auth_server
+{
+	my ($self, $stack, %params) = @_;
+	my $name    = $params{name}    || 'stack_auth';
+	my $project = $params{project} || $stack->TARGET_PROJECT;
+	my $key     = $params{key}     || $stack->TARGET_KEY;
+	my $url     = $stack->url;
+
+	$self->sql(<<SQL);
+CREATE SERVER $name FOREIGN DATA WRAPPER ftm_stack_auth
+	OPTIONS (api_url '$url', project_id '$project');
+CREATE USER MAPPING FOR CURRENT_USER SERVER $name
+	OPTIONS (secret_server_key '$key');
+LOAD 'ftmigrate';
+ALTER DATABASE postgres SET ftmigrate.auth_settle_time = '1s';
+ALTER DATABASE postgres SET ftmigrate.auth_max_delay = '50ms';
+SQL
+	return;
+}
+
+=pod
+
 =item $node->start_sql(SQL)
 
 Starts psql with these statements and returns at once.  The result's method

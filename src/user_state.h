@@ -1,0 +1,64 @@
+/*-------------------------------------------------------------------------
+ *
+ * user_state.h
+ *		State of users: ftm_user, and their entries in ftm_user_map.
+ *
+ * Called in workers only, inside a transaction of the caller's; statements run
+ * as the owner of the extension.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_USER_STATE_H
+#define FTM_USER_STATE_H
+
+#include "rowset.h"
+#include "user_session.h"
+
+extern const char *ftm_user_status_name(UserStatus status);
+
+/*
+ * Error if users were created in another project than this one: the map holds
+ * the ids of one.
+ */
+extern void ftm_user_state_check_project(const char *project_id);
+
+/* Fill in what ftm_user and ftm_user_map know about the session's users. */
+extern void ftm_user_state_load(UserSession *session);
+
+/*
+ * Record decisions, as List of RegisteredUser.  Users that are final are left
+ * alone.
+ */
+typedef struct RegisteredUser
+{
+	const UserEntry *entry;
+	const UserDecision *decision;
+} RegisteredUser;
+
+extern void ftm_user_state_register(const UserSession *session,
+									const List *users);
+
+/* These users (List of UserEntry) are about to be sent: status, time, attempt. */
+extern void ftm_user_state_sending(const UserSession *session,
+								   const List *entries);
+
+/*
+ * Set a user's state from the entry, with the last answer (may be NULL) and a
+ * reason for the DBA (may be NULL).  When it is USER_CREATED or USER_MATCHED,
+ * the user gets its entry in the map.
+ */
+extern void ftm_user_state_set(const UserSession *session,
+							   const UserEntry *entry,
+							   const StackAnswer *answer, const char *reason);
+
+/* Something else of a user turned out not to be carried. */
+extern void ftm_user_state_lose(const UserEntry *entry, const char *what);
+
+/* One line about all users in ftm_user. */
+extern char *ftm_user_state_summary(void);
+
+/* Run a statement on the extension's tables: @schema@ is its schema. */
+extern RowSet *ftm_user_state_query(const char *sql, int nparams,
+									const char *const *params);
+
+#endif							/* FTM_USER_STATE_H */

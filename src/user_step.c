@@ -1,0 +1,100 @@
+/*-------------------------------------------------------------------------
+ *
+ * user_step.c
+ *		Users as the leader sees them: work for one worker of the pool.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "foreign/foreign.h"
+#include "libpq/pqformat.h"
+#include "utils/builtins.h"
+
+#include "ftmigrate.h"
+#include "target.h"
+#include "user_step.h"
+
+/* The loader that does it; any would do. */
+#define USER_WORKER		(POOL_KEEPER + 1)
+
+/* Users named in one message. */
+#define MAX_NAMED		10
+
+bool
+ftm_user_step_is_possible(const char *auth_server)
+{
+	if (auth_server != NULL &&
+		GetForeignServerByName(auth_server, true) != NULL)
+		return true;
+	ereport(NOTICE,
+			(errmsg("users are not created: there is no auth server \"%s\"",
+					auth_server != NULL ? auth_server : ""),
+			 errdetail("User ids are mapped as ftm_user_map says."),
+			 errhint("To create users, execute CREATE SERVER %s FOREIGN DATA WRAPPER ftm_stack_auth OPTIONS (api_url 'https://...', project_id '...') and CREATE USER MAPPING FOR CURRENT_USER SERVER %s OPTIONS (secret_server_key '...').",
+					 quote_identifier(auth_server != NULL ? auth_server : "stack_auth"),
+					 quote_identifier(auth_server != NULL ? auth_server : "stack_auth"))));
+	return false;
+}
+
+void
+ftm_user_step_check(WorkerPool *pool, const UsersTask *task)
+{
+	StringInfoData payload;
+
+	initStringInfo(&payload);
+	ftm_users_put_task(&payload, task);
+	(void) ftm_pool_call(pool, USER_WORKER, COMMAND_CHECK_USERS, &payload);
+}
+
+int
+ftm_user_step_migrate(WorkerPool *pool, const UsersTask *task)
+{
+	StringInfoData payload;
+
+	initStringInfo(&payload);
+	ftm_users_put_task(&payload, task);
+	return (int) pq_getmsgint(ftm_pool_call(pool, USER_WORKER,
+											COMMAND_MIGRATE_USERS, &payload), 4);
+}
+
+void
+ftm_user_step_raise(int missing, const UsersTask *task)
+{
+	StringInfoData detail;
+	RowSet	   *rows;
+	bool		conflict = false;
+
+	if (missing == 0)
+		return;
+	rows = ftm_target_query_as_owner(psprintf("SELECT source_user_id, email, status, reason"
+											  "  FROM %s.ftm_user"
+											  " WHERE status NOT IN ('created', 'matched', 'skipped')"
+											  " ORDER BY status, user_created_at, source_user_id"
+											  " LIMIT %d",
+											  ftm_extension_schema_quoted(),
+											  MAX_NAMED),
+									 0, NULL);
+	initStringInfo(&detail);
+	for (int row = 0; row < rows->nrows; row++)
+	{
+		const char *email = ftm_rowset_value(rows, row, 1);
+		const char *status = ftm_rowset_value(rows, row, 2);
+		const char *reason = ftm_rowset_value(rows, row, 3);
+
+		appendStringInfo(&detail, "%sUser %s (%s) is %s: %s.",
+						 row > 0 ? "\n" : "", ftm_rowset_value(rows, row, 0),
+						 email != NULL ? email : "no e-mail", status,
+						 reason != NULL ? reason : "not sent");
+		conflict |= strcmp(status, "conflict") == 0;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg_plural("%d user could not be created in auth server \"%s\"",
+						   "%d users could not be created in auth server \"%s\"",
+						   missing, missing, task->auth_server),
+			 errdetail_internal("%s", detail.data),
+			 conflict ?
+			 errhint("SELECT * FROM ftm_user shows all of them.  Users who exist already are matched by ftm_match_users().  Then call the function again: what is complete is kept.") :
+			 errhint("SELECT * FROM ftm_user shows all of them.  Call the function again: what is complete is kept.")));
+}
