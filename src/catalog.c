@@ -169,15 +169,14 @@ read_tables(CatalogReader *reader)
 		table->relkind = ftm_rowset_value(rows, row, 3)[0];
 		table->persistence = ftm_rowset_value(rows, row, 4)[0];
 		table->root = atooid(ftm_rowset_value(rows, row, 5));
-		table->has_children = ftm_rowset_bool(rows, row, 6);
-		table->readable = ftm_rowset_bool(rows, row, 7);
-		table->owned = ftm_rowset_bool(rows, row, 8);
-		table->row_security_active = ftm_rowset_bool(rows, row, 9);
-		table->uses_heap = ftm_rowset_bool(rows, row, 10);
+		table->readable = ftm_rowset_bool(rows, row, 6);
+		table->owned = ftm_rowset_bool(rows, row, 7);
+		table->row_security_active = ftm_rowset_bool(rows, row, 8);
+		table->uses_heap = ftm_rowset_bool(rows, row, 9);
 		table->bad_triggers =
-			ftm_catalog_text_array(ftm_rowset_value(rows, row, 11));
+			ftm_catalog_text_array(ftm_rowset_value(rows, row, 10));
 		table->primary_key =
-			ftm_catalog_text_array(ftm_rowset_value(rows, row, 12));
+			ftm_catalog_text_array(ftm_rowset_value(rows, row, 11));
 		table->rows = -1;
 
 		if (table->root != table->oid)
@@ -271,7 +270,6 @@ read_columns(CatalogReader *reader)
 		column->expression = ftm_rowset_value(rows, row, 10);
 		column->generated_from =
 			ftm_catalog_text_array(ftm_rowset_value(rows, row, 11));
-		column->collation = ftm_rowset_value(rows, row, 12);
 		table->columns = lappend(table->columns, column);
 	}
 }

@@ -60,7 +60,6 @@ typedef struct CatalogColumn
 	char	   *expression;		/* generation expression or default, or NULL */
 	List	   *generated_from; /* generated columns: names (char *) of the
 								 * columns that the expression reads */
-	char	   *collation;		/* schema.name if not the type's default */
 } CatalogColumn;
 
 typedef struct CatalogTable
@@ -74,12 +73,12 @@ typedef struct CatalogTable
 	char		persistence;	/* 'p' or 'u' */
 	Oid			root;			/* partitions: the topmost partitioned table;
 								 * else the table itself */
-	bool		has_children;	/* inheritance children (not partitions) */
 	double		rows;			/* estimate: reltuples, for 'p' of all leaves;
 								 * -1 if never analyzed.  Source only. */
 	int64		bytes;			/* pg_table_size, for 'p' of all leaves.
 								 * Source only. */
-	bool		readable;		/* the session's role has SELECT */
+	bool		readable;		/* the session's role has SELECT, and USAGE
+								 * on the schema */
 	bool		owned;			/* the session's role has the owner's rights */
 	bool		row_security_active;	/* row level security applies to the
 										 * session's role */

@@ -53,9 +53,8 @@
 	" WHERE g.tgenabled IN ('A', 'R') GROUP BY 1)" \
 	"SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence," \
 	" coalesce(t.root, c.oid)," \
-	" c.relkind <> 'p' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i" \
-	"  WHERE i.inhparent = c.oid)," \
-	" pg_catalog.has_table_privilege(c.oid, 'SELECT')," \
+	" pg_catalog.has_table_privilege(c.oid, 'SELECT')" \
+	"  AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')," \
 	" pg_catalog.pg_has_role(c.relowner, 'USAGE')," \
 	" pg_catalog.row_security_active(c.oid)," \
 	" am.amhandler = 'pg_catalog.heap_tableam_handler'::pg_catalog.regproc," \
@@ -128,18 +127,13 @@
 	"  AND ((p.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass" \
 	"    AND p.objid = d.oid)" \
 	"   OR (p.classid = 'pg_catalog.pg_class'::pg_catalog.regclass" \
-	"    AND p.objid = a.attrelid AND p.objsubid = a.attnum)))," \
-	" CASE WHEN a.attcollation <> t.typcollation THEN" \
-	"  pg_catalog.quote_ident(ln.nspname) || '.' ||" \
-	"  pg_catalog.quote_ident(l.collname) END" \
+	"    AND p.objid = a.attrelid AND p.objsubid = a.attnum)))" \
 	" FROM pg_catalog.pg_attribute a" \
 	" JOIN pg_catalog.pg_class c ON c.oid = a.attrelid" \
 	" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace" \
 	" JOIN pg_catalog.pg_type t ON t.oid = a.atttypid" \
 	" LEFT JOIN pg_catalog.pg_attrdef d" \
 	"  ON d.adrelid = a.attrelid AND d.adnum = a.attnum" \
-	" LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation" \
-	" LEFT JOIN pg_catalog.pg_namespace ln ON ln.oid = l.collnamespace" \
 	" WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND" \
 	CATALOG_IN_SCOPE \
 	" ORDER BY a.attrelid, a.attnum"
@@ -220,6 +214,7 @@
 	"SELECT c.oid, n.nspname, c.relname," \
 	" tn.nspname, tc.relname, ta.attname, s.seqmin, s.seqmax," \
 	" pg_catalog.has_sequence_privilege(c.oid, 'SELECT')" \
+	"  AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')" \
 	" FROM pg_catalog.pg_sequence s" \
 	" JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid" \
 	" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace" \

@@ -19,6 +19,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "plan.h"
@@ -29,6 +30,8 @@
 #include "type_match.h"
 #include "user_column.h"
 
+static void build_plan(MigrationPlan *plan, const Scope *scope,
+					   SourceConnection *source, const char *unmapped);
 static void check_schemas(const Scope *scope, const Catalog *source);
 static void match_tables(MigrationPlan *plan, const ScopeFilter *filter);
 static CatalogTable *find_counterpart(MigrationPlan *plan,
@@ -51,11 +54,50 @@ static int	compare_sizes(const ListCell *a, const ListCell *b);
 static List *append_sentence(List *sentences, const char *format, va_list args)
 			pg_attribute_printf(2, 0);
 
+/*
+ * Reading the target's catalog and planning its INSERTs takes locks for a
+ * moment.  A session that loads or alters a table may hold it for hours: give
+ * up after the time that a worker would wait.
+ */
 MigrationPlan *
 ftm_plan_build(const Scope *scope, SourceConnection *source,
 			   const char *unmapped)
 {
 	MigrationPlan *plan = palloc0(sizeof(MigrationPlan));
+	MemoryContext context = CurrentMemoryContext;
+	int			nestlevel = NewGUCNestLevel();
+
+	(void) set_config_option("lock_timeout", psprintf("%d", ftm_lock_timeout),
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	PG_TRY();
+	{
+		build_plan(plan, scope, source, unmapped);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		if (geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		ereport(ERROR,
+				(errcode(error->sqlerrcode),
+				 errmsg("a table of the target is locked by another session"),
+				 errdetail_internal("%s", error->message),
+				 errhint("Wait for that session, which may be a worker of a migration; pg_locks shows it.")));
+	}
+	PG_END_TRY();
+	AtEOXact_GUC(false, nestlevel);
+	return plan;
+}
+
+static void
+build_plan(MigrationPlan *plan, const Scope *scope, SourceConnection *source,
+		   const char *unmapped)
+{
 	ScopeFilter *filter;
 	ListCell   *lc;
 
@@ -79,7 +121,6 @@ ftm_plan_build(const Scope *scope, SourceConnection *source,
 		table->fingerprint = compute_fingerprint(table);
 	}
 	list_sort(plan->tables, compare_sizes);
-	return plan;
 }
 
 static void
@@ -178,7 +219,7 @@ static void
 check_source_table(MigrationPlan *plan, const CatalogTable *table)
 {
 	if (!table->readable)
-		ftm_plan_problem(plan, "Table %s of the source cannot be read by the role of the connection; grant it SELECT.",
+		ftm_plan_problem(plan, "Table %s of the source cannot be read by the role of the connection; grant it SELECT, and USAGE on the schema.",
 						 table->qualified);
 	if (table->row_security_active)
 		ftm_plan_problem(plan, "Row-level security hides rows of table %s of the source from the role of the connection; connect as a role with BYPASSRLS.",

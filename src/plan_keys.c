@@ -353,7 +353,7 @@ match_sequence(MigrationPlan *plan, CatalogSequence *source,
 	PlanSequence *pair = palloc(sizeof(PlanSequence));
 
 	if (!source->readable)
-		ftm_plan_problem(plan, "Sequence %s of the source cannot be read by the role of the connection; grant it SELECT.",
+		ftm_plan_problem(plan, "Sequence %s of the source cannot be read by the role of the connection; grant it SELECT, and USAGE on the schema.",
 						 source->qualified);
 	else if (source->last_value < target->minimum ||
 			 source->last_value > target->maximum)

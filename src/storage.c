@@ -61,9 +61,8 @@ ftm_storage_is_managed(Oid relid)
 		CurrentResourceOwner = owner;
 
 		/*
-		 * A planner that refuses this INSERT speaks of a table that is not an
-		 * ordinary one.  But a cancel is no answer, nor is a lock that could
-		 * not be had in time or a table that is gone.
+		 * A planner that refuses speaks of a table that is not an ordinary
+		 * one.  Any other error is no answer.
 		 */
 		if (error->sqlerrcode != ERRCODE_FEATURE_NOT_SUPPORTED &&
 			error->sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)

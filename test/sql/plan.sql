@@ -211,6 +211,21 @@ SELECT c.relname, l.mode FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.rela
 WHERE l.pid = pg_backend_pid() AND l.granted AND c.relkind IN ('r', 'p', 'i') AND n.nspname = 'app';
 ROLLBACK;
 
+-- A table that another session has locked is not waited for for ever
+CREATE EXTENSION dblink;
+SELECT dblink_connect('other', format('host=%s port=%s dbname=%s user=%s',
+	split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'),
+	current_database(), current_user));
+SELECT dblink_exec('other', 'BEGIN');
+SELECT dblink_exec('other', 'LOCK TABLE app.tree');
+SET ftmigrate.lock_timeout = '50ms';
+SELECT table_name FROM ftm.ftm_plan(schemas => '{app}', include => '{tree}');
+SELECT table_name FROM ftm.ftm_plan(schemas => '{app}', include => '{org}');
+SELECT dblink_disconnect('other');
+SELECT count(*) FROM ftm.ftm_plan(schemas => '{app}', exclude => '{org_count,elsewhere}');
+SHOW lock_timeout;
+DROP EXTENSION dblink;
+
 --
 -- include and exclude
 --
