@@ -69,6 +69,7 @@ put_table(ReturnSetInfo *rsinfo, const PlanTable *table)
 {
 	Datum		values[PLAN_COLUMNS] = {0};
 	bool		nulls[PLAN_COLUMNS] = {0};
+	Datum		seconds;
 
 	values[0] = CStringGetTextDatum(table->name);
 	values[1] = Int32GetDatum(table->level);
@@ -76,10 +77,9 @@ put_table(ReturnSetInfo *rsinfo, const PlanTable *table)
 	values[2] = Int64GetDatum((int64) table->source->rows);
 	values[3] = Int64GetDatum(table->source->bytes);
 	nulls[4] = table->seconds < 0;
-	values[4] = DirectFunctionCall2(numeric_round,
-									DirectFunctionCall1(float8_numeric,
-														Float8GetDatum(table->seconds)),
-									Int32GetDatum(1));
+	seconds = DirectFunctionCall1(float8_numeric,
+								  Float8GetDatum(table->seconds));
+	values[4] = DirectFunctionCall2(numeric_round, seconds, Int32GetDatum(1));
 	values[5] = text_array(describe_rewrites(table));
 	values[6] = CStringGetTextDatum(table->binary ? "binary" : "text");
 	values[7] = CStringGetTextDatum(method_name(table->method));
@@ -215,8 +215,8 @@ report_totals(const MigrationPlan *plan)
 		seconds += Max(0, table->seconds);
 		longest = Max(longest, table->seconds);
 	}
-	size = text_to_cstring(DatumGetTextPP(DirectFunctionCall1(pg_size_pretty,
-															  Int64GetDatum(bytes))));
+	size = TextDatumGetCString(DirectFunctionCall1(pg_size_pretty,
+												   Int64GetDatum(bytes)));
 	ereport(NOTICE,
 			(errmsg("tables: %d, rows: about %.0f, size: about %s, time: about %.0f s (workers: %d)",
 					list_length(plan->tables), rows, size,

@@ -99,6 +99,7 @@ insert_sql(Oid relid)
 	TupleDesc	desc = RelationGetDescr(rel);
 	StringInfoData columns;
 	StringInfoData values;
+	const char *schema = get_namespace_name(RelationGetNamespace(rel));
 	char	   *result;
 
 	initStringInfo(&columns);
@@ -116,7 +117,7 @@ insert_sql(Oid relid)
 						 format_type_be_qualified(attribute->atttypid));
 	}
 	result = psprintf("INSERT INTO %s%s%s%s OVERRIDING SYSTEM VALUE SELECT %s WHERE false",
-					  quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+					  quote_qualified_identifier(schema,
 												 RelationGetRelationName(rel)),
 					  columns.len > 0 ? " (" : "", columns.data,
 					  columns.len > 0 ? ")" : "", values.data);
