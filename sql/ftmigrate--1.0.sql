@@ -156,6 +156,122 @@ COMMENT ON TABLE @extschema@.ftm_user_column IS
 	'columns that hold user ids, beyond those that foreign keys tell; mode NULL: not decided yet';
 
 -- ---------------------------------------------------------------------------
+-- Users in the auth service (user_functions.c)
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION @extschema@.ftm_migrate_users(
+		source pg_catalog.name DEFAULT 'supabase',
+		auth_server pg_catalog.name DEFAULT 'stack_auth',
+		unconfirmed pg_catalog.text DEFAULT 'disable',
+		anonymous pg_catalog.text DEFAULT 'create',
+		phone_only pg_catalog.text DEFAULT 'create',
+		sso pg_catalog.text DEFAULT 'create',
+		banned pg_catalog.text DEFAULT 'disable',
+		soft_deleted pg_catalog.text DEFAULT 'disable',
+		refused_email pg_catalog.text DEFAULT 'error',
+		refused_hash pg_catalog.text DEFAULT 'drop',
+		lost_mfa pg_catalog.text DEFAULT 'restrict',
+		missing_provider pg_catalog.text DEFAULT 'error',
+		dry_run pg_catalog.bool DEFAULT false)
+	RETURNS TABLE (aspect pg_catalog.text, value pg_catalog.text,
+		users pg_catalog.int8)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ftm_migrate_users IS
+	'creates the source''s users in the auth service, each once, and reports about them';
+REVOKE ALL ON FUNCTION @extschema@.ftm_migrate_users FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.ftm_match_users(
+		source pg_catalog.name DEFAULT 'supabase',
+		auth_server pg_catalog.name DEFAULT 'stack_auth')
+	RETURNS TABLE (source_user_id pg_catalog.uuid, email pg_catalog.text,
+		target_user_id pg_catalog.uuid, status pg_catalog.text,
+		reason pg_catalog.text)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ftm_match_users IS
+	'maps users who are in the auth service already, by verified e-mail';
+REVOKE ALL ON FUNCTION @extschema@.ftm_match_users FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.ftm_verify_users(
+		source pg_catalog.name DEFAULT 'supabase',
+		auth_server pg_catalog.name DEFAULT 'stack_auth',
+		accounts pg_catalog.regclass DEFAULT NULL)
+	RETURNS TABLE (source_user_id pg_catalog.uuid, email pg_catalog.text,
+		target_user_id pg_catalog.uuid, ok pg_catalog.bool,
+		difference pg_catalog.text)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ftm_verify_users IS
+	'compares the users in the auth service with the source and the user map';
+REVOKE ALL ON FUNCTION @extschema@.ftm_verify_users FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.ftm_send_password_resets(
+		callback_url pg_catalog.text,
+		auth_server pg_catalog.name DEFAULT 'stack_auth',
+		max_mails pg_catalog.int4 DEFAULT NULL,
+		mails_per_hour pg_catalog.int4 DEFAULT 200)
+	RETURNS pg_catalog.int4
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ftm_send_password_resets IS
+	'has the auth service send password resets to those who need one';
+REVOKE ALL ON FUNCTION @extschema@.ftm_send_password_resets FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.ftm_lookup_user(what pg_catalog.text)
+	RETURNS TABLE (source_user_id pg_catalog.uuid,
+		target_user_id pg_catalog.uuid, email pg_catalog.text,
+		status pg_catalog.text, migrated_at pg_catalog.timestamptz,
+		retain_until pg_catalog.timestamptz)
+	LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT coalesce(m.source_user_id, u.source_user_id),
+		   coalesce(m.target_user_id, u.target_user_id),
+		   coalesce(m.email, u.email), u.status, m.created_at, m.retain_until
+	FROM @extschema@.ftm_user_map AS m
+		FULL JOIN @extschema@.ftm_user AS u
+			ON u.source_user_id OPERATOR(pg_catalog.=) m.source_user_id
+	WHERE pg_catalog.lower(pg_catalog.btrim(what)) OPERATOR(pg_catalog.=)
+		ANY (ARRAY[m.source_user_id::pg_catalog.text,
+				   u.source_user_id::pg_catalog.text,
+				   m.target_user_id::pg_catalog.text,
+				   u.target_user_id::pg_catalog.text,
+				   pg_catalog.lower(m.email), pg_catalog.lower(u.email)]);
+END;
+COMMENT ON FUNCTION @extschema@.ftm_lookup_user(pg_catalog.text) IS
+	'finds a user by old id, new id or e-mail';
+REVOKE ALL ON FUNCTION @extschema@.ftm_lookup_user(pg_catalog.text) FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.ftm_dump_user_map()
+	RETURNS pg_catalog.jsonb
+	LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT pg_catalog.jsonb_build_object(
+		'generatedAt', pg_catalog.clock_timestamp(),
+		'retainUntil', pg_catalog.max(retain_until),
+		'mappings', coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+				'supabaseUserId', source_user_id,
+				'stackAuthUserId', target_user_id,
+				'email', email,
+				'migratedAt', created_at)
+			ORDER BY created_at, source_user_id), '[]'))
+	FROM @extschema@.ftm_user_map;
+END;
+COMMENT ON FUNCTION @extschema@.ftm_dump_user_map() IS
+	'the user map as JSON, for ftm_load_user_map() and for support';
+REVOKE ALL ON FUNCTION @extschema@.ftm_dump_user_map() FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.ftm_load_user_map(map pg_catalog.jsonb)
+	RETURNS pg_catalog.int8
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ftm_load_user_map(pg_catalog.jsonb) IS
+	'adds the mappings of a dumped user map; returns how many were new';
+REVOKE ALL ON FUNCTION @extschema@.ftm_load_user_map(pg_catalog.jsonb) FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.ftm_purge_user_map()
+	RETURNS pg_catalog.int8
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ftm_purge_user_map() IS
+	'removes entries of the user map whose time is over; returns how many';
+REVOKE ALL ON FUNCTION @extschema@.ftm_purge_user_map() FROM PUBLIC;
+
+-- ---------------------------------------------------------------------------
 -- Plan (plan.c)
 -- ---------------------------------------------------------------------------
 

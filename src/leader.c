@@ -13,6 +13,8 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "foreign/foreign.h"
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -29,6 +31,9 @@
 #include "target.h"
 #include "user_step.h"
 #include "verify.h"
+
+/* What SQL functions have as default of parameter auth_server. */
+#define DEFAULT_AUTH_SERVER	"stack_auth"
 
 /*
  * One call; lives in the memory context of the call.
@@ -67,6 +72,24 @@ static void analyze_tables(Leader *leader);
 static void verify(Leader *leader);
 static void raise_verdict(Leader *leader);
 static void end_run(Leader *leader, const char *status);
+
+/*
+ * What workers commit stays, whatever becomes of the caller's transaction: so
+ * there must be none but this statement's.  Locks that the block holds already
+ * would stop the workers, too.
+ */
+void
+ftm_leader_refuse_transaction_block(const char *function)
+{
+	if (IsTransactionBlock() || IsSubTransaction())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("%s cannot run inside a transaction block", function),
+				 errdetail("Its workers commit table by table."),
+				 errhint("Call it outside of BEGIN ... COMMIT.  Clients that turn autocommit off, and psql with FETCH_COUNT set, open a transaction block by themselves.")));
+	PreventCommandIfReadOnly(function);
+	PreventCommandDuringRecovery(function);
+}
 
 List *
 ftm_leader_run(const RunOptions *options)
@@ -135,6 +158,12 @@ ftm_leader_verify(const Scope *scope)
 	connect_and_plan(&leader, scope, NULL);
 	leader.pool = ftm_pool_start(Min(ftm_workers,
 									 Max(1, list_length(leader.plan->tables))));
+	if (GetForeignServerByName(DEFAULT_AUTH_SERVER, true) != NULL &&
+		ftm_user_step_was_done())
+	{
+		leader.users = ftm_users_make_task(scope->source, DEFAULT_AUTH_SERVER);
+		leader.users->snapshot = leader.snapshot;
+	}
 	open_sources(&leader);
 	leader.verdicts = ftm_verify_plan(leader.plan);
 	verify(&leader);
@@ -290,7 +319,9 @@ static void
 migrate_users(Leader *leader)
 {
 	leader->users->run_id = leader->run_id;
-	ftm_user_step_raise(ftm_user_step_migrate(leader->pool, leader->users),
+	ftm_user_step_raise(ERROR,
+						ftm_user_step_call(leader->pool, COMMAND_MIGRATE_USERS,
+										   leader->users),
 						leader->users);
 }
 
@@ -730,6 +761,14 @@ verify(Leader *leader)
 
 		ftm_task_put_sequence(task->payload, sequence->source);
 		ftm_task_put_sequence(task->payload, sequence->target);
+		tasks = lappend(tasks, task);
+	}
+	if (leader->users != NULL)
+	{
+		PoolTask   *task = make_verify_task(leader, COMMAND_VERIFY_USERS,
+											NULL);
+
+		ftm_users_put_task(task->payload, leader->users);
 		tasks = lappend(tasks, task);
 	}
 	ftm_pool_run(leader->pool, tasks);

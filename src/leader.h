@@ -41,6 +41,12 @@ typedef struct RunTableResult
 extern List *ftm_leader_run(const RunOptions *options);
 
 /*
+ * Error inside a transaction block, in a read-only transaction and during
+ * recovery; function as in "ftm_run_migration()".
+ */
+extern void ftm_leader_refuse_transaction_block(const char *function);
+
+/*
  * Only one call per source and target at a time works on either: error if
  * there is another.  Holds until the end of the transaction.
  */

@@ -10,7 +10,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -36,7 +35,6 @@ enum RunArgument
 	ARG_WAIT
 };
 
-static void refuse_transaction_block(const char *function);
 static RunOptions *options_from_args(FunctionCallInfo fcinfo);
 static char *keyword_arg(FunctionCallInfo fcinfo, int argument,
 						 const char *name, const char *const *allowed);
@@ -57,7 +55,7 @@ ftm_run_migration(PG_FUNCTION_ARGS)
 	RunOptions *options;
 	List	   *results;
 
-	refuse_transaction_block("ftm_run_migration()");
+	ftm_leader_refuse_transaction_block("ftm_run_migration()");
 	options = options_from_args(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 
@@ -81,24 +79,6 @@ ftm_verify(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	put_verdicts(rsinfo, ftm_leader_verify(scope));
 	return (Datum) 0;
-}
-
-/*
- * What workers commit stays, whatever becomes of the caller's transaction: so
- * there must be none but this statement's.  Locks that the block holds already
- * would stop the workers, too.
- */
-static void
-refuse_transaction_block(const char *function)
-{
-	if (IsTransactionBlock() || IsSubTransaction())
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("%s cannot run inside a transaction block", function),
-				 errdetail("Its workers commit table by table."),
-				 errhint("Call it outside of BEGIN ... COMMIT.  Clients that turn autocommit off, and psql with FETCH_COUNT set, open a transaction block by themselves.")));
-	PreventCommandIfReadOnly(function);
-	PreventCommandDuringRecovery(function);
 }
 
 static RunOptions *

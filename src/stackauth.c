@@ -559,6 +559,7 @@ read_object(StackAnswer *answer, AnswerKind kind, json_object *root)
 			answer->page = read_page(root);
 			return answer->page != NULL;
 		case ANSWER_OBJECT:
+			answer->user_id = uuid_member(root, "user_id");
 			break;
 	}
 	return json_object_is_type(root, json_type_object);

@@ -81,6 +81,7 @@ typedef struct StackAnswer
 	StackUser  *user;			/* what was asked for, if STACK_DONE */
 	StackUserPage *page;
 	StackProject *project;
+	char	   *user_id;		/* of who signed in */
 	void	   *arg;
 } StackAnswer;
 

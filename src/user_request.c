@@ -365,7 +365,9 @@ judge_ways_in(Decider *decider)
 	bool		has_way;
 
 	decision->sent_email = decider->email;
+	decision->email_verified = decider->verified;
 	decision->sends_password = decider->password_hash != NULL;
+	decision->sends_anonymous = decider->user->is_anonymous;
 	decision->unique = by_email;
 	decision->keeps_password = by_email && decider->password_hash != NULL;
 	has_way = decision->keeps_password || decider->accounts != NIL;

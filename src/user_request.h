@@ -91,7 +91,9 @@ typedef struct UserDecision
 	char	   *created_at;		/* in the source */
 	bool		unique;			/* may sign in by e-mail: can't be made twice */
 	const char *sent_email;		/* what the body says; NULL if nothing */
+	bool		email_verified;
 	bool		sends_password; /* likewise */
+	bool		sends_anonymous;
 	bool		had_password;
 	bool		keeps_password;
 	bool		must_reset;		/* no way to sign in before a reset */

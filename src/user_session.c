@@ -33,7 +33,7 @@
 /* First wait before a repetition, in milliseconds. */
 #define FIRST_DELAY		1000
 
-static void take_session_lock(Oid serverid);
+static void set_lock_tag(const UserSession *session, LOCKTAG *tag);
 static void list_users(UserSession *session);
 static void start_project(UserSession *session, void *arg);
 static void start_page(UserSession *session, void *arg);
@@ -46,17 +46,22 @@ ftm_user_session_open(const UsersTask *task)
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	UserSession *session = palloc0(sizeof(UserSession));
-	SourceServer *source;
+	SourceServer *source = NULL;
 	AuthServer *auth;
+	LOCKTAG		tag;
 
 	session->task = task;
 	session->context = context;
 
 	ftm_user_session_begin();
 	auth = ftm_options_auth_server(task->auth_server, false);
-	source = ftm_options_source_server(task->source);
+	if (task->source != NULL)
+		source = ftm_options_source_server(task->source);
 	session->project_id = auth->project_id;
-	take_session_lock(auth->serverid);
+	session->serverid = auth->serverid;
+	/* Of a worker that has not yet noticed that its leader is gone. */
+	set_lock_tag(session, &tag);
+	(void) LockAcquire(&tag, ExclusiveLock, true, false);
 	ftm_user_state_check_project(session->project_id);
 	ftm_user_session_commit();
 
@@ -66,12 +71,15 @@ ftm_user_session_open(const UsersTask *task)
 	session->project = ftm_user_session_answer(session, start_project, NULL,
 											   "read the project")->project;
 
-	session->source = ftm_source_connect(source, context);
-	if (task->snapshot != NULL)
-		ftm_source_import_snapshot(session->source, task->snapshot);
-	else
-		(void) ftm_source_export_snapshot(session->source);
-	list_users(session);
+	if (source != NULL)
+	{
+		session->source = ftm_source_connect(source, context);
+		if (task->snapshot != NULL)
+			ftm_source_import_snapshot(session->source, task->snapshot);
+		else
+			(void) ftm_source_export_snapshot(session->source);
+		list_users(session);
+	}
 	MemoryContextSwitchTo(old);
 	return session;
 }
@@ -79,21 +87,19 @@ ftm_user_session_open(const UsersTask *task)
 void
 ftm_user_session_close(UserSession *session)
 {
-	ftm_source_disconnect(session->source);
+	LOCKTAG		tag;
+
+	if (session->source != NULL)
+		ftm_source_disconnect(session->source);
+	set_lock_tag(session, &tag);
+	(void) LockRelease(&tag, ExclusiveLock, true);
 	MemoryContextDelete(session->context);
 }
 
-/*
- * A worker of an earlier call may still be about to notice that its leader is
- * gone.  Kept until the worker ends.
- */
 static void
-take_session_lock(Oid serverid)
+set_lock_tag(const UserSession *session, LOCKTAG *tag)
 {
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, POOL_MAGIC, serverid, 3);
-	(void) LockAcquire(&tag, ExclusiveLock, true, false);
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, POOL_MAGIC, session->serverid, 3);
 }
 
 static MemoryContext outer_context;

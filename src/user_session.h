@@ -48,6 +48,7 @@ typedef struct UserSession
 {
 	const UsersTask *task;
 	MemoryContext context;		/* as long as the session */
+	Oid			serverid;		/* of the auth server */
 	SourceConnection *source;	/* in a snapshot */
 	StackAuth  *stack;
 	StackProject *project;
@@ -59,6 +60,7 @@ typedef struct UserSession
 
 /*
  * Connect to both ends, ask the service for its project, and list the users.
+ * Without a source in the task, there is a connection to the service only.
  * Only one session per auth server at a time: waits for another one.
  */
 extern UserSession *ftm_user_session_open(const UsersTask *task);
@@ -73,6 +75,9 @@ extern void ftm_user_session_commit(void);
 
 extern UserEntry *ftm_user_session_entry(const UserSession *session,
 										 const char *id);
+
+/* Decide about all users who are not done with and record it; see users.c. */
+extern void ftm_users_register(UserSession *session);
 
 /* Is there nothing left to do about this user? */
 extern bool ftm_user_entry_is_final(const UserEntry *entry);

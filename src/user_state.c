@@ -348,6 +348,37 @@ ftm_user_state_lose(const UserEntry *entry, const char *what)
 								2, params);
 }
 
+void
+ftm_user_state_verified(const List *verdicts)
+{
+	StringInfoData json;
+	const char *params[1];
+	ListCell   *lc;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '[');
+	foreach(lc, verdicts)
+	{
+		UserVerdict *verdict = lfirst(lc);
+
+		appendStringInfo(&json, "%s{\"id\": \"%s\"",
+						 lc == list_head(verdicts) ? "" : ",",
+						 verdict->entry->id);
+		put_member(&json, "difference", verdict->difference);
+		appendStringInfoChar(&json, '}');
+	}
+	appendStringInfoChar(&json, ']');
+	params[0] = json.data;
+	(void) ftm_user_state_query("UPDATE @schema@.ftm_user AS u"
+								"   SET verified = r.difference IS NULL,"
+								"       difference = r.difference,"
+								"       verified_at = clock_timestamp()"
+								"  FROM jsonb_to_recordset($1::jsonb) AS r"
+								"       (id uuid, difference text)"
+								" WHERE u.source_user_id = r.id",
+								1, params);
+}
+
 char *
 ftm_user_state_summary(void)
 {

@@ -54,6 +54,16 @@ extern void ftm_user_state_set(const UserSession *session,
 /* Something else of a user turned out not to be carried. */
 extern void ftm_user_state_lose(const UserEntry *entry, const char *what);
 
+/* What is wrong with a user; NULL: nothing. */
+typedef struct UserVerdict
+{
+	const UserEntry *entry;
+	const char *difference;
+} UserVerdict;
+
+/* Record verdicts: List of UserVerdict. */
+extern void ftm_user_state_verified(const List *verdicts);
+
 /* One line about all users in ftm_user. */
 extern char *ftm_user_state_summary(void);
 

@@ -48,18 +48,32 @@ ftm_user_step_check(WorkerPool *pool, const UsersTask *task)
 }
 
 int
-ftm_user_step_migrate(WorkerPool *pool, const UsersTask *task)
+ftm_user_step_call(WorkerPool *pool, WorkerCommand command,
+				   const UsersTask *task)
 {
 	StringInfoData payload;
 
 	initStringInfo(&payload);
 	ftm_users_put_task(&payload, task);
-	return (int) pq_getmsgint(ftm_pool_call(pool, USER_WORKER,
-											COMMAND_MIGRATE_USERS, &payload), 4);
+	return (int) pq_getmsgint(ftm_pool_call(pool, USER_WORKER, command,
+											&payload), 4);
+}
+
+bool
+ftm_user_step_was_done(void)
+{
+	RowSet	   *rows;
+
+	rows = ftm_target_query_as_owner(psprintf("SELECT FROM %s.ftm_user"
+											  " WHERE status IN ('created', 'matched')"
+											  " LIMIT 1",
+											  ftm_extension_schema_quoted()),
+									 0, NULL);
+	return rows->nrows > 0;
 }
 
 void
-ftm_user_step_raise(int missing, const UsersTask *task)
+ftm_user_step_raise(int level, int missing, const UsersTask *task)
 {
 	StringInfoData detail;
 	RowSet	   *rows;
@@ -88,7 +102,7 @@ ftm_user_step_raise(int missing, const UsersTask *task)
 						 reason != NULL ? reason : "not sent");
 		conflict |= strcmp(status, "conflict") == 0;
 	}
-	ereport(ERROR,
+	ereport(level,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg_plural("%d user could not be created in auth server \"%s\"",
 						   "%d users could not be created in auth server \"%s\"",

@@ -16,14 +16,21 @@
  */
 extern bool ftm_user_step_is_possible(const char *auth_server);
 
-/* See ftm_users_check() and ftm_users_migrate(), which do it in a worker. */
+/* See ftm_users_check(), which does it in a worker. */
 extern void ftm_user_step_check(WorkerPool *pool, const UsersTask *task);
-extern int	ftm_user_step_migrate(WorkerPool *pool, const UsersTask *task);
+
+/* One of the other commands about users; returns the number it answers. */
+extern int	ftm_user_step_call(WorkerPool *pool, WorkerCommand command,
+							   const UsersTask *task);
+
+/* Was any user moved to the auth service, so that there is one to verify? */
+extern bool ftm_user_step_was_done(void);
 
 /*
- * Error if any users are missing: rows refer to them.  Names some of them,
- * with the reason and the remedy.
+ * If any users are missing, report it at this level (ERROR, WARNING).  Names
+ * some of them, with the reason and the remedy.
  */
-extern void ftm_user_step_raise(int missing, const UsersTask *task);
+extern void ftm_user_step_raise(int level, int missing,
+								const UsersTask *task);
 
 #endif							/* FTM_USER_STEP_H */

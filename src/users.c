@@ -166,6 +166,14 @@ report_summary(const UserSession *session)
 	ereport(NOTICE, (errmsg_internal("%s", summary)));
 }
 
+void
+ftm_users_register(UserSession *session)
+{
+	Survey		survey;
+
+	survey_users(session, &survey, true);
+}
+
 /*
  * Decide about all users who are not done with; write: record it.
  */

@@ -67,6 +67,9 @@ static void fail_run(StringInfo command, StringInfo answer);
 static void end_run(StringInfo command, StringInfo answer);
 static void check_users(StringInfo command, StringInfo answer);
 static void migrate_users(StringInfo command, StringInfo answer);
+static void match_users(StringInfo command, StringInfo answer);
+static void verify_users(StringInfo command, StringInfo answer);
+static void send_resets(StringInfo command, StringInfo answer);
 static void open_source(StringInfo command, StringInfo answer);
 static void invalidate_keys(StringInfo command, StringInfo answer);
 static void load_table(StringInfo command, StringInfo answer);
@@ -90,6 +93,9 @@ static const struct
 	{COMMAND_END_RUN, "end run", end_run},
 	{COMMAND_CHECK_USERS, "check users", check_users},
 	{COMMAND_MIGRATE_USERS, "create users", migrate_users},
+	{COMMAND_MATCH_USERS, "match users", match_users},
+	{COMMAND_VERIFY_USERS, "verify users", verify_users},
+	{COMMAND_SEND_RESETS, "send password resets", send_resets},
 	{COMMAND_OPEN_SOURCE, "connect to source", open_source},
 	{COMMAND_INVALIDATE_KEYS, "mark foreign keys", invalidate_keys},
 	{COMMAND_LOAD_TABLE, "load table", load_table},
@@ -370,6 +376,39 @@ static void
 migrate_users(StringInfo command, StringInfo answer)
 {
 	pq_sendint32(answer, ftm_users_migrate(ftm_users_get_task(command)));
+}
+
+static void
+match_users(StringInfo command, StringInfo answer)
+{
+	pq_sendint32(answer, ftm_users_match(ftm_users_get_task(command)));
+}
+
+static void
+send_resets(StringInfo command, StringInfo answer)
+{
+	pq_sendint32(answer, ftm_users_send_resets(ftm_users_get_task(command)));
+}
+
+/*
+ * The verdict in the form that all verdicts have.
+ */
+static void
+verify_users(StringInfo command, StringInfo answer)
+{
+	UsersTask  *task = ftm_users_get_task(command);
+	UsersVerdict *users = ftm_users_verify(task);
+	VerifyResult verdict = {0};
+
+	verdict.kind = "users";
+	verdict.object = task->auth_server;
+	verdict.source_rows = users->source_users;
+	verdict.target_rows = users->target_users;
+	verdict.ok = users->differences == 0;
+	verdict.detail = users->differences == 0 ? users->detail :
+		psprintf(INT64_FORMAT " differences: %s", users->differences,
+				 users->detail);
+	ftm_task_put_verdict(answer, &verdict);
 }
 
 /*
