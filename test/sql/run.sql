@@ -9,6 +9,7 @@ CREATE SCHEMA ftm;
 CREATE EXTENSION ftmigrate SCHEMA ftm;
 CREATE ROLE regress_ftm_reader LOGIN;
 CREATE ROLE regress_ftm_nobody;
+CREATE ROLE regress_ftm_admin SUPERUSER;
 CREATE ROLE regress_ftm_owner;
 CREATE DATABASE regress_ftm_run;
 RESET client_min_messages;
@@ -51,7 +52,9 @@ SELECT current_setting('port') AS port,
 	split_part(current_setting('unix_socket_directories'), ',', 1) AS host \gset
 CREATE SERVER supabase FOREIGN DATA WRAPPER ftm_source
 	OPTIONS (host :'host', port :'port', dbname 'regress_ftm_run');
+SET ROLE regress_ftm_admin;
 SELECT ftm_run_migration();
+RESET ROLE;
 CREATE USER MAPPING FOR CURRENT_USER SERVER supabase;
 
 -- Arguments.
@@ -198,4 +201,4 @@ DROP SCHEMA ftm;
 DROP DATABASE regress_ftm_run;
 DROP OWNED BY regress_ftm_owner;
 DROP OWNED BY regress_ftm_nobody;
-DROP ROLE regress_ftm_reader, regress_ftm_nobody, regress_ftm_owner;
+DROP ROLE regress_ftm_reader, regress_ftm_nobody, regress_ftm_owner, regress_ftm_admin;

@@ -52,7 +52,7 @@ INSERT INTO public.samples VALUES
 	('macaddr8', '{00:00:00:00:00:00:00:00,00:00:00:ff:fe:00:00:00}'),
 	('inet', '{10.0.0.1,10.0.0.1/8,10.0.0.0/8,::1,::,0.0.0.0}'),
 	('cidr', '{10.0.0.0/8,10.0.0.0/16,::/0,0.0.0.0/0}'),
-	('aclitem', '{=r/postgres,=rw/postgres,=/postgres}'),
+	('aclitem', '{=r/pg_monitor,=rw/pg_monitor,=/pg_monitor}'),
 	('bpchar', '{"",a,"a ","a  "}'),
 	('varchar', '{"",a,"a ",A}'),
 	('date', '{2000-01-01,2000-01-02,infinity,-infinity}'),

@@ -8,7 +8,7 @@ use warnings;
 use FtmigrateTest;
 use RowCompare;
 use Test::More;
-use Time::HiRes qw(usleep);
+use Time::HiRes qw(time usleep);
 
 my $seed   = $ENV{FTM_TEST_SEED}  || (time ^ $$);
 my $rounds = $ENV{FTM_TEST_KILLS} || 15;
@@ -67,21 +67,29 @@ sub wait_until_up
 	return;
 }
 
+# How long a run takes here: kills come at any moment of it.
+my $started = time;
+$target->sql('SELECT ftm_run_migration(users => false)');
+my $duration = time - $started;
+note "a run takes $duration s";
+
 my $interrupted = 0;
+my $complete    = 1;
 foreach my $round (1 .. $rounds)
 {
 	my $victim = $names[ ($round - 1) % @names ];
 	my $call   = $target->start_sql(
 		'SELECT ftm_run_migration(users => false, restart => '
-		  . ($round > 1 && rand() < 0.3 ? 'true' : 'false')
+		  . ($complete || rand() < 0.3 ? 'true' : 'false')
 		  . ')');
-	my $delay = int rand 1_500_000;
+	my $delay = int rand 1_000_000 * $duration;
 
 	usleep $delay;
 	eval { $victims{$victim}->() };
 	my ($exit) = $call->finish;
 	wait_until_up($_) foreach $source, $target;
-	$interrupted++ if $exit != 0;
+	$complete = $exit == 0;
+	$interrupted++ unless $complete;
 
 	# Workers that outlive their leader are on their way out.
 	$target->wait_for(
@@ -119,6 +127,6 @@ is( $target->sql(
 	),
 	'0',
 	'all foreign keys are valid');
-cmp_ok($interrupted, '>', 0, 'kills have hit');
+cmp_ok($interrupted, '>=', $rounds / 3, 'kills have hit');
 
 done_testing();
