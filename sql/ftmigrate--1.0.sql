@@ -323,7 +323,7 @@ COMMENT ON FUNCTION @extschema@.ftm_run_migration IS
 REVOKE ALL ON FUNCTION @extschema@.ftm_run_migration FROM PUBLIC;
 
 -- ---------------------------------------------------------------------------
--- Verification (verify.c)
+-- Verification (run.c, diff.c)
 -- ---------------------------------------------------------------------------
 
 CREATE FUNCTION @extschema@.ftm_verify(
@@ -339,6 +339,18 @@ CREATE FUNCTION @extschema@.ftm_verify(
 COMMENT ON FUNCTION @extschema@.ftm_verify IS
 	'compares target and source by checksums, user ids mapped back';
 REVOKE ALL ON FUNCTION @extschema@.ftm_verify FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.ftm_diff(
+		table_name pg_catalog.regclass,
+		source pg_catalog.name DEFAULT 'supabase',
+		max_rows pg_catalog.int8 DEFAULT 1000)
+	RETURNS TABLE (key pg_catalog.jsonb, change pg_catalog.text,
+		column_name pg_catalog.text, source_value pg_catalog.text,
+		target_value pg_catalog.text)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ftm_diff IS
+	'the rows of a table that differ between source and target, column by column';
+REVOKE ALL ON FUNCTION @extschema@.ftm_diff FROM PUBLIC;
 
 -- What the target's half of a checksum maps ids back with (mapback.c).  They
 -- read the user map, whatever the caller may do with it: not for PUBLIC.

@@ -454,11 +454,28 @@ compare_definitions(TableChecksum *checksum, const PlanColumn *column,
 }
 
 static void
-add_element(StringInfo row, const char *expression)
+append_element(StringInfo row, const char *expression)
 {
 	if (row->len > 0)
 		appendStringInfoString(row, ", ");
 	appendStringInfoString(row, expression);
+}
+
+/*
+ * Add an element to both sides' rows.
+ */
+static void
+add_elements(ChecksumBuilder *builder, const PlanColumn *column,
+			 char *source, char *target)
+{
+	ComparedColumn *compared = palloc(sizeof(ComparedColumn));
+
+	compared->column = column;
+	compared->source = source;
+	compared->target = target;
+	builder->checksum->columns = lappend(builder->checksum->columns, compared);
+	append_element(&builder->source_row, source);
+	append_element(&builder->target_row, target);
 }
 
 /*
@@ -488,13 +505,12 @@ add_column(ChecksumBuilder *builder, const PlanColumn *column)
 		if (converted == NULL)
 		{
 			/* Types that only their texts have in common. */
-			add_element(&builder->source_row, as_c_text(record_text(source)));
-			add_element(&builder->target_row,
-						column->mode == REWRITE_KEEP ?
-						as_c_text(record_text(target)) :
-						as_c_text(psprintf("%s.ftm_source_user_ids(%s)",
-										   builder->schema,
-										   record_text(target))));
+			add_elements(builder, column, as_c_text(record_text(source)),
+						 column->mode == REWRITE_KEEP ?
+						 as_c_text(record_text(target)) :
+						 as_c_text(psprintf("%s.ftm_source_user_ids(%s)",
+											builder->schema,
+											record_text(target))));
 			if (column->mode != REWRITE_KEEP)
 				count_ids_in_text(builder, record_text(target));
 			return;
@@ -502,12 +518,24 @@ add_column(ChecksumBuilder *builder, const PlanColumn *column)
 		source = converted;
 	}
 
-	add_element(&builder->source_row,
-				hashed_expression(source, column->target->type));
-	add_element(&builder->target_row,
-				column->mode == REWRITE_KEEP ?
-				hashed_expression(target, column->target->type) :
-				mapped_expression(builder, target, column));
+	add_elements(builder, column,
+				 hashed_expression(source, column->target->type),
+				 column->mode == REWRITE_KEEP ?
+				 hashed_expression(target, column->target->type) :
+				 mapped_expression(builder, target, column));
+}
+
+char *
+ftm_checksum_row_hash(const char *elements)
+{
+	return psprintf("pg_catalog.hash_record_extended(ROW(%s), 0)", elements);
+}
+
+char *
+ftm_checksum_finish(const char *row_hash)
+{
+	return psprintf("pg_catalog.hash_record_extended(ROW(pg_catalog.int8send(%s)), 0)",
+					row_hash);
 }
 
 /*
@@ -518,10 +546,8 @@ count_and_checksum(const char *elements)
 {
 	if (elements[0] == '\0')
 		return pstrdup("pg_catalog.count(*), 0");
-	return psprintf("pg_catalog.count(*), COALESCE(pg_catalog.sum("
-					"pg_catalog.hash_record_extended(ROW(pg_catalog.int8send("
-					"pg_catalog.hash_record_extended(ROW(%s), 0))), 0)), 0)",
-					elements);
+	return psprintf("pg_catalog.count(*), COALESCE(pg_catalog.sum(%s), 0)",
+					ftm_checksum_finish(ftm_checksum_row_hash(elements)));
 }
 
 static char *
@@ -533,15 +559,15 @@ sum_of(const StringInfo terms)
 }
 
 /*
- * "FROM [ONLY] schema.table": partitioned tables are read with their
- * partitions, inheritance parents without their children.
+ * Partitioned tables are read with their partitions, inheritance parents
+ * without their children.
  */
-static char *
-from_table(const CatalogTable *table)
+char *
+ftm_checksum_from(const CatalogTable *table)
 {
 	return psprintf("FROM %s%s",
 					table->relkind == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
-					quote_qualified_identifier(table->schema, table->name));
+					ftm_catalog_quote_qualified(table->schema, table->name));
 }
 
 /*
@@ -572,7 +598,7 @@ generated_sql(const CatalogTable *table)
 	if (wrong.len == 0)
 		return NULL;
 	return psprintf("SELECT pg_catalog.count(*) %s WHERE %s",
-					from_table(table), wrong.data);
+					ftm_checksum_from(table), wrong.data);
 }
 
 TableChecksum *
@@ -605,13 +631,13 @@ ftm_checksum_build(const PlanTable *table, int source_version)
 
 	checksum->source_sql = psprintf("SELECT %s %s",
 									count_and_checksum(builder.source_row.data),
-									from_table(table->source));
+									ftm_checksum_from(table->source));
 	checksum->target_sql = psprintf("SELECT %s, %s, %s, %s %s",
 									count_and_checksum(builder.target_row.data),
 									sum_of(&builder.ids_left),
 									sum_of(&builder.ids_kept),
 									sum_of(&builder.ids_mixed_case),
-									from_table(table->target));
+									ftm_checksum_from(table->target));
 	checksum->generated_sql = generated_sql(table->target);
 	return checksum;
 }

@@ -11,6 +11,14 @@
 
 #include "plan.h"
 
+/* One column that is compared, and the expressions that both ends hash. */
+typedef struct ComparedColumn
+{
+	const PlanColumn *column;
+	char	   *source;
+	char	   *target;			/* user ids mapped back */
+} ComparedColumn;
+
 /*
  * Statements for one table.  source_sql and target_sql answer with one row
  * each, whose first two columns must be equal: number of rows, checksum
@@ -31,6 +39,7 @@ typedef struct TableChecksum
 	char	   *target_sql;
 	char	   *generated_sql;
 	Oid			relid;			/* target table */
+	List	   *columns;		/* of ComparedColumn; not sent to workers */
 	int			columns_hashed;
 	int			columns_total;	/* of the source's table */
 	List	   *notes;			/* char *: columns compared otherwise, and why */
@@ -44,5 +53,14 @@ typedef struct TableChecksum
  */
 extern TableChecksum *ftm_checksum_build(const PlanTable *table,
 										 int source_version);
+
+/*
+ * Parts of those statements, for others who compare rows.  The hash of a row
+ * of these comma-separated elements, bigint, linear in its columns; that hash
+ * once more, not linear; and "FROM [ONLY] schema.table".
+ */
+extern char *ftm_checksum_row_hash(const char *elements);
+extern char *ftm_checksum_finish(const char *row_hash);
+extern char *ftm_checksum_from(const CatalogTable *table);
 
 #endif							/* FTM_CHECKSUM_H */

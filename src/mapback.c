@@ -28,6 +28,7 @@
 #include "utils/builtins.h"
 #include "utils/uuid.h"
 
+#include "mapback.h"
 #include "usermap.h"
 
 #define UUID_TEXT_LENGTH	36
@@ -197,6 +198,29 @@ count_windows(const UserMap *map, const char *text, int length,
 			UUID_TEXT_LENGTH : 1;
 	}
 	return count;
+}
+
+char *
+ftm_mapback_expected_text(const UserMap *map, const char *value)
+{
+	char	   *result = pstrdup(value);
+	int			length = (int) strlen(value);
+	int			at = 0;
+	uint8_t		id[UUID_LEN];
+	uint8_t		target[UUID_LEN];
+	LetterCase	letters;
+
+	while ((at = next_window(value, length, at, id, &letters)) >= 0)
+	{
+		if (letters == CASE_MIXED || !ftm_usermap_target(map, id, target))
+		{
+			at++;
+			continue;
+		}
+		format_window(result + at, target, letters);
+		at += UUID_TEXT_LENGTH;
+	}
+	return result;
 }
 
 /*

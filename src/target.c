@@ -13,14 +13,27 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "ftmigrate.h"
 #include "target.h"
+
+/* Where ftm_target_scan()'s statement sends its rows. */
+typedef struct ScanReceiver
+{
+	DestReceiver pub;
+	TargetReceive receive;
+	void	   *arg;
+	MemoryContext context;		/* reset for each row */
+	FmgrInfo   *output;			/* of each column's type */
+	char	  **values;
+} ScanReceiver;
 
 /*
  * The settings that decide how values are read and written.  source.c sets
@@ -158,4 +171,80 @@ ftm_target_query_as_owner(const char *sql, int nparams,
 	rows = ftm_target_query(sql, nparams, params);
 	SetUserIdAndSecContext(userid, security_context);
 	return rows;
+}
+
+static void
+scan_startup(DestReceiver *self, int operation pg_attribute_unused(),
+			 TupleDesc desc)
+{
+	ScanReceiver *receiver = (ScanReceiver *) self;
+
+	receiver->output = palloc(sizeof(FmgrInfo) * desc->natts);
+	receiver->values = palloc(sizeof(char *) * desc->natts);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Oid			function;
+		bool		is_varlena;
+
+		getTypeOutputInfo(TupleDescAttr(desc, i)->atttypid,
+						  &function, &is_varlena);
+		fmgr_info(function, &receiver->output[i]);
+	}
+}
+
+static bool
+scan_receive(TupleTableSlot *slot, DestReceiver *self)
+{
+	ScanReceiver *receiver = (ScanReceiver *) self;
+	MemoryContext old = MemoryContextSwitchTo(receiver->context);
+
+	slot_getallattrs(slot);
+	for (int i = 0; i < slot->tts_tupleDescriptor->natts; i++)
+		receiver->values[i] = slot->tts_isnull[i] ? NULL :
+			OutputFunctionCall(&receiver->output[i], slot->tts_values[i]);
+	receiver->receive(receiver->arg, receiver->values);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(receiver->context);
+	return true;
+}
+
+/* Everything the receiver has is in a memory context. */
+static void
+scan_shutdown(DestReceiver *self pg_attribute_unused())
+{
+}
+
+void
+ftm_target_scan(const char *sql, TargetReceive receive, void *arg)
+{
+	ScanReceiver receiver = {0};
+	SPIExecuteOptions options = {0};
+	int			nestlevel;
+	int			result;
+
+	receiver.pub.receiveSlot = scan_receive;
+	receiver.pub.rStartup = scan_startup;
+	receiver.pub.rShutdown = scan_shutdown;
+	receiver.pub.rDestroy = scan_shutdown;
+	receiver.pub.mydest = DestNone; /* not SPI's own, whose rows it counts */
+	receiver.receive = receive;
+	receiver.arg = arg;
+	receiver.context = AllocSetContextCreate(CurrentMemoryContext,
+											 "ftmigrate scanned row",
+											 ALLOCSET_DEFAULT_SIZES);
+
+	/* Read only: the active snapshot, no new one. */
+	options.read_only = true;
+	options.dest = &receiver.pub;
+
+	nestlevel = ftm_target_pin_settings();
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	result = SPI_execute_extended(sql, &options);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_extended failed: %s",
+			 SPI_result_code_string(result));
+	SPI_finish();
+	ftm_target_restore(nestlevel);
+	MemoryContextDelete(receiver.context);
 }

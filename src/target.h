@@ -39,4 +39,15 @@ extern RowSet *ftm_target_query(const char *sql, int nparams,
 extern RowSet *ftm_target_query_as_owner(const char *sql, int nparams,
 										 const char *const *params);
 
+/*
+ * Run one statement as the current user and hand over its rows one by one, as
+ * texts (NULL for SQL NULL) that are gone after the call; for results that are
+ * not to be in memory.  receive() must not use SPI.  Unlike the functions
+ * above, this one sees what the calling statement sees: several scans see the
+ * same rows, under the same ctids.
+ */
+typedef void (*TargetReceive) (void *arg, char **values);
+
+extern void ftm_target_scan(const char *sql, TargetReceive receive, void *arg);
+
 #endif							/* FTM_TARGET_H */
