@@ -147,13 +147,38 @@ CREATE TABLE @extschema@.ftm_user_column (
 	origin pg_catalog.text NOT NULL DEFAULT 'manual',
 	known_ids pg_catalog.int8,
 	unknown_ids pg_catalog.int8,
+	suggestion pg_catalog.text,
 	PRIMARY KEY (schema_name, table_name, column_name),
 	CHECK (mode IN ('id', 'embedded', 'ignore')),
+	CHECK (suggestion IN ('id', 'embedded', 'ignore')),
 	CHECK (unmapped IN ('error', 'keep')),
 	CHECK (origin IN ('foreign key', 'values', 'manual'))
 );
 COMMENT ON TABLE @extschema@.ftm_user_column IS
 	'columns that hold user ids, beyond those that foreign keys tell; mode NULL: not decided yet';
+
+CREATE FUNCTION @extschema@.ftm_scan_user_ids(
+		source pg_catalog.name DEFAULT 'supabase',
+		schemas pg_catalog.text[] DEFAULT '{public}',
+		include pg_catalog.text[] DEFAULT NULL,
+		exclude pg_catalog.text[] DEFAULT NULL)
+	RETURNS TABLE (table_name pg_catalog.text, column_name pg_catalog.text,
+		type pg_catalog.text, known_ids pg_catalog.int8,
+		unknown_ids pg_catalog.int8, mode pg_catalog.text,
+		suggestion pg_catalog.text, detail pg_catalog.text)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ftm_scan_user_ids IS
+	'looks for user ids in the source, and records the columns that hold them';
+REVOKE ALL ON FUNCTION @extschema@.ftm_scan_user_ids FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.ftm_accept_user_columns(
+		mode pg_catalog.text DEFAULT NULL,
+		unmapped pg_catalog.text DEFAULT NULL)
+	RETURNS SETOF @extschema@.ftm_user_column
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ftm_accept_user_columns IS
+	'decides all undecided columns with user ids, as suggested or as said';
+REVOKE ALL ON FUNCTION @extschema@.ftm_accept_user_columns FROM PUBLIC;
 
 -- ---------------------------------------------------------------------------
 -- Users in the auth service (user_functions.c)

@@ -32,7 +32,6 @@
 
 static void build_plan(MigrationPlan *plan, const Scope *scope,
 					   SourceConnection *source, const char *unmapped);
-static void check_schemas(const Scope *scope, const Catalog *source);
 static void match_tables(MigrationPlan *plan, const ScopeFilter *filter);
 static CatalogTable *find_counterpart(MigrationPlan *plan,
 									  const CatalogTable *source);
@@ -103,7 +102,6 @@ build_plan(MigrationPlan *plan, const Scope *scope, SourceConnection *source,
 
 	plan->source = ftm_catalog_read_source(source, scope->schemas);
 	plan->target = ftm_catalog_read_target(scope->schemas);
-	check_schemas(scope, plan->source);
 	filter = ftm_scope_filter(scope, plan->source);
 
 	match_tables(plan, filter);
@@ -121,18 +119,6 @@ build_plan(MigrationPlan *plan, const Scope *scope, SourceConnection *source,
 		table->fingerprint = compute_fingerprint(table);
 	}
 	list_sort(plan->tables, compare_sizes);
-}
-
-static void
-check_schemas(const Scope *scope, const Catalog *source)
-{
-	ListCell   *lc;
-
-	foreach(lc, source->missing_schemas)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_SCHEMA),
-				 errmsg("schema \"%s\" does not exist in source \"%s\"",
-						(char *) lfirst(lc), scope->source)));
 }
 
 static void

@@ -36,8 +36,6 @@ enum RunArgument
 };
 
 static RunOptions *options_from_args(FunctionCallInfo fcinfo);
-static char *keyword_arg(FunctionCallInfo fcinfo, int argument,
-						 const char *name, const char *const *allowed);
 static bool bool_arg(FunctionCallInfo fcinfo, int argument, const char *name);
 static void put_run_results(ReturnSetInfo *rsinfo, const List *results);
 static void put_verdicts(ReturnSetInfo *rsinfo, const List *verdicts);
@@ -98,9 +96,10 @@ options_from_args(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("workers must be between 1 and 64, not %d",
 						options->workers)));
-	options->unmapped = keyword_arg(fcinfo, ARG_UNMAPPED, "unmapped",
-									unmapped_values);
-	existing = keyword_arg(fcinfo, ARG_EXISTING, "existing", existing_values);
+	options->unmapped = ftm_scope_keyword_arg(fcinfo, ARG_UNMAPPED,
+											  "unmapped", unmapped_values);
+	existing = ftm_scope_keyword_arg(fcinfo, ARG_EXISTING, "existing",
+									 existing_values);
 	options->replace = existing != NULL && strcmp(existing, "truncate") == 0;
 	options->users = bool_arg(fcinfo, ARG_USERS, "users");
 	options->auth_server = PG_ARGISNULL(ARG_AUTH_SERVER) ? NULL :
@@ -114,33 +113,6 @@ options_from_args(FunctionCallInfo fcinfo)
 				 errmsg("runs in the background are not supported"),
 				 errhint("Leave out wait => false.  To survive a lost terminal, call the function from psql inside tmux or screen.")));
 	return options;
-}
-
-/*
- * A text argument that must be one of a few words; NULL if it is NULL.
- */
-static char *
-keyword_arg(FunctionCallInfo fcinfo, int argument, const char *name,
-			const char *const *allowed)
-{
-	StringInfoData list;
-	char	   *value;
-
-	if (PG_ARGISNULL(argument))
-		return NULL;
-	value = text_to_cstring(PG_GETARG_TEXT_PP(argument));
-
-	initStringInfo(&list);
-	for (int i = 0; allowed[i] != NULL; i++)
-	{
-		if (strcmp(value, allowed[i]) == 0)
-			return value;
-		appendStringInfo(&list, "%s\"%s\"", i > 0 ? ", " : "", allowed[i]);
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for parameter \"%s\": \"%s\"", name, value),
-			 errhint("Available values: %s.", list.data)));
 }
 
 static bool

@@ -10,6 +10,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -85,6 +86,30 @@ strings_from_arg(FunctionCallInfo fcinfo, int arg, const char *parameter)
 	return result;
 }
 
+char *
+ftm_scope_keyword_arg(FunctionCallInfo fcinfo, int argument, const char *name,
+					  const char *const *allowed)
+{
+	StringInfoData list;
+	char	   *value;
+
+	if (PG_ARGISNULL(argument))
+		return NULL;
+	value = text_to_cstring(PG_GETARG_TEXT_PP(argument));
+
+	initStringInfo(&list);
+	for (int i = 0; allowed[i] != NULL; i++)
+	{
+		if (strcmp(value, allowed[i]) == 0)
+			return value;
+		appendStringInfo(&list, "%s\"%s\"", i > 0 ? ", " : "", allowed[i]);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for parameter \"%s\": \"%s\"", name, value),
+			 errhint("Available values: %s.", list.data)));
+}
+
 static void
 check_schemas(List *schemas)
 {
@@ -125,7 +150,13 @@ ScopeFilter *
 ftm_scope_filter(const Scope *scope, const Catalog *source)
 {
 	ScopeFilter *filter = palloc(sizeof(ScopeFilter));
+	ListCell   *lc;
 
+	foreach(lc, source->missing_schemas)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_SCHEMA),
+				 errmsg("schema \"%s\" does not exist in source \"%s\"",
+						(char *) lfirst(lc), scope->source)));
 	filter->include = resolve(scope->include, "include", source);
 	filter->exclude = resolve(scope->exclude, "exclude", source);
 	return filter;

@@ -20,6 +20,14 @@
  */
 extern Scope *ftm_scope_from_args(FunctionCallInfo fcinfo, int first);
 
+/*
+ * A text argument that must be one of a few words (NULL-terminated); NULL if it
+ * is NULL.  The error lists the words.
+ */
+extern char *ftm_scope_keyword_arg(FunctionCallInfo fcinfo, int argument,
+								   const char *name,
+								   const char *const *allowed);
+
 /* include and exclude, resolved against what the source has. */
 typedef struct ScopeFilter ScopeFilter;
 
@@ -27,7 +35,7 @@ typedef struct ScopeFilter ScopeFilter;
  * An entry that is the name of a table (or sequence), bare, as schema.name or
  * as regclass prints it, means those of that name; any other entry is a LIKE
  * pattern, for schema.name if it has a dot, else for the bare name.  Error if
- * an entry matches nothing in source.
+ * an entry matches nothing in source, or a schema does not exist there.
  */
 extern ScopeFilter *ftm_scope_filter(const Scope *scope, const Catalog *source);
 

@@ -21,6 +21,9 @@
 #define USERS_TABLE		"users"
 #define USERS_COLUMN	"id"
 
+/* An origin, as ftm_user_column has it. */
+#define FOREIGN_KEY		"foreign key"
+
 /* Typmod of char(36); a wider one pads, and then the value is no uuid. */
 #define BPCHAR_36		(36 + VARHDRSZ)
 
@@ -34,27 +37,21 @@ typedef struct Declaration
 	char	   *unmapped;		/* error, keep; NULL: by origin */
 	char	   *origin;
 	int64		known_ids;
+	char	   *suggestion;		/* id, embedded, ignore; NULL: none */
 	CatalogTable *source;		/* NULL if the source has no such table */
 } Declaration;
 
-/* A column of the source whose value is a user id. */
-typedef struct IdColumn
-{
-	Oid			root;			/* table, partitions stand for their root */
-	char	   *name;
-	char	   *reason;			/* "foreign key to auth.users" */
-	bool		by_foreign_key;
-} IdColumn;
-
 typedef struct Decider
 {
-	MigrationPlan *plan;
+	const Catalog *source;
+	MigrationPlan *plan;		/* these three only if columns are decided */
 	const Scope *scope;
 	const char *unmapped;
 	List	   *declarations;
 	List	   *id_columns;
 } Decider;
 
+static void find_id_columns(Decider *decider);
 static List *read_declarations(const Catalog *source);
 static void follow_foreign_keys(Decider *decider);
 static void follow_foreign_key(Decider *decider, const CatalogForeignKey *key,
@@ -64,14 +61,14 @@ static const char *reason_of_reference(Decider *decider,
 									   const char *ref_column);
 static Declaration *find_declaration(Decider *decider, Oid root,
 									 const char *column);
-static IdColumn *find_id_column(Decider *decider, Oid root,
+static UserIdColumn *find_id_column(Decider *decider, Oid root,
 								const char *column);
 static void add_id_column(Decider *decider, Oid root, char *name,
 						  char *reason, bool by_foreign_key);
 static void check_declarations(Decider *decider);
 static void decide_table(Decider *decider, PlanTable *table);
 static void decide_id(Decider *decider, PlanTable *table, PlanColumn *column,
-					  const IdColumn *id_column,
+					  const UserIdColumn *id_column,
 					  const Declaration *declaration);
 static void decide_embedded(Decider *decider, PlanTable *table,
 							PlanColumn *column,
@@ -79,6 +76,10 @@ static void decide_embedded(Decider *decider, PlanTable *table,
 static void report_undecided(Decider *decider, PlanTable *table,
 							 PlanColumn *column,
 							 const Declaration *declaration);
+static void warn_of_hashes(MigrationPlan *plan, const PlanTable *table);
+static bool is_hash(const CatalogColumn *column);
+static const CatalogType *flatten(const CatalogType *type);
+static bool is_array_of_domain(const CatalogType *type);
 static bool is_base(const CatalogType *type, const char *name);
 static char *decision_sql(const Declaration *declaration, const char *set);
 
@@ -89,28 +90,59 @@ ftm_user_column_decide(MigrationPlan *plan, const Scope *scope,
 	Decider		decider = {0};
 	ListCell   *lc;
 
+	decider.source = plan->source;
 	decider.plan = plan;
 	decider.scope = scope;
 	decider.unmapped = unmapped;
-	decider.declarations = read_declarations(plan->source);
+	find_id_columns(&decider);
 
-	foreach(lc, decider.declarations)
+	check_declarations(&decider);
+	foreach(lc, plan->tables)
+	{
+		decide_table(&decider, lfirst(lc));
+		warn_of_hashes(plan, lfirst(lc));
+	}
+}
+
+List *
+ftm_user_column_by_foreign_key(const Catalog *source)
+{
+	Decider		decider = {0};
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	decider.source = source;
+	find_id_columns(&decider);
+	foreach(lc, decider.id_columns)
+	{
+		UserIdColumn *id_column = lfirst(lc);
+
+		if (id_column->by_foreign_key)
+			result = lappend(result, id_column);
+	}
+	return result;
+}
+
+/* Read the declarations, and start from those when following foreign keys. */
+static void
+find_id_columns(Decider *decider)
+{
+	ListCell   *lc;
+
+	decider->declarations = read_declarations(decider->source);
+	foreach(lc, decider->declarations)
 	{
 		Declaration *declaration = lfirst(lc);
 
 		if (declaration->source != NULL && declaration->mode != NULL &&
 			strcmp(declaration->mode, "id") == 0)
-			add_id_column(&decider, declaration->source->root,
+			add_id_column(decider, declaration->source->root,
 						  declaration->column,
 						  psprintf("ftm_user_column, origin %s",
 								   declaration->origin),
 						  false);
 	}
-	follow_foreign_keys(&decider);
-
-	check_declarations(&decider);
-	foreach(lc, plan->tables)
-		decide_table(&decider, lfirst(lc));
+	follow_foreign_keys(decider);
 }
 
 /*
@@ -124,7 +156,7 @@ read_declarations(const Catalog *source)
 	RowSet	   *rows;
 	char	   *sql;
 
-	sql = psprintf("SELECT schema_name, table_name, column_name, mode, unmapped, origin, known_ids"
+	sql = psprintf("SELECT schema_name, table_name, column_name, mode, unmapped, origin, known_ids, suggestion"
 				   " FROM %s.ftm_user_column ORDER BY 1, 2, 3",
 				   ftm_extension_schema_quoted());
 	rows = ftm_target_query_as_owner(sql, 0, NULL);
@@ -140,6 +172,7 @@ read_declarations(const Catalog *source)
 		declaration->unmapped = ftm_rowset_value(rows, row, 4);
 		declaration->origin = ftm_rowset_value(rows, row, 5);
 		declaration->known_ids = ftm_rowset_int64(rows, row, 6);
+		declaration->suggestion = ftm_rowset_value(rows, row, 7);
 		declaration->source = ftm_catalog_table(source, declaration->schema,
 												declaration->table);
 		foreach(lc, source->partitions)
@@ -166,7 +199,7 @@ follow_foreign_keys(Decider *decider)
 		ListCell   *lc;
 
 		found = false;
-		foreach(lc, decider->plan->source->foreign_keys)
+		foreach(lc, decider->source->foreign_keys)
 			follow_foreign_key(decider, lfirst(lc), &found);
 	} while (found);
 }
@@ -183,7 +216,7 @@ follow_foreign_key(Decider *decider, const CatalogForeignKey *key, bool *found)
 		const char *reason = reason_of_reference(decider, key,
 												 lfirst(ref_column));
 		Declaration *declaration;
-		IdColumn   *known;
+		UserIdColumn   *known;
 
 		if (reason == NULL)
 			continue;
@@ -199,7 +232,12 @@ follow_foreign_key(Decider *decider, const CatalogForeignKey *key, bool *found)
 			*found = true;
 		}
 		else if (!known->by_foreign_key)
+		{
 			known->by_foreign_key = true;
+			if (declaration != NULL &&
+				strcmp(declaration->origin, FOREIGN_KEY) == 0)
+				known->reason = psprintf("foreign key to %s", reason);
+		}
 	}
 }
 
@@ -238,14 +276,14 @@ find_declaration(Decider *decider, Oid root, const char *column)
 	return NULL;
 }
 
-static IdColumn *
+static UserIdColumn *
 find_id_column(Decider *decider, Oid root, const char *column)
 {
 	ListCell   *lc;
 
 	foreach(lc, decider->id_columns)
 	{
-		IdColumn   *id_column = lfirst(lc);
+		UserIdColumn   *id_column = lfirst(lc);
 
 		if (id_column->root == root && strcmp(id_column->name, column) == 0)
 			return id_column;
@@ -257,7 +295,7 @@ static void
 add_id_column(Decider *decider, Oid root, char *name, char *reason,
 			  bool by_foreign_key)
 {
-	IdColumn   *id_column = palloc(sizeof(IdColumn));
+	UserIdColumn   *id_column = palloc(sizeof(UserIdColumn));
 
 	id_column->root = root;
 	id_column->name = name;
@@ -308,7 +346,7 @@ decide_table(Decider *decider, PlanTable *table)
 	foreach(lc, table->columns)
 	{
 		PlanColumn *column = lfirst(lc);
-		IdColumn   *id_column;
+		UserIdColumn   *id_column;
 		Declaration *declaration;
 
 		column->mode = REWRITE_KEEP;
@@ -331,31 +369,28 @@ decide_table(Decider *decider, PlanTable *table)
 
 static void
 decide_id(Decider *decider, PlanTable *table, PlanColumn *column,
-		  const IdColumn *id_column, const Declaration *declaration)
+		  const UserIdColumn *id_column, const Declaration *declaration)
 {
 	const CatalogType *type = column->source->type;
 	const char *unmapped = decider->unmapped;
+	bool		by_foreign_key = id_column->by_foreign_key ||
+		(declaration != NULL && strcmp(declaration->origin, FOREIGN_KEY) == 0);
 
-	if (is_base(type, "uuid"))
-		column->mode = REWRITE_UUID;
-	else if (is_base(type, "text") || is_base(type, "varchar") ||
-			 is_base(type, "citext") ||
-			 (is_base(type, "bpchar") && type->base_typmod == BPCHAR_36))
-		column->mode = REWRITE_TEXT;
-	else
+	column->mode = ftm_user_column_id_mode(type);
+	if (column->mode == REWRITE_KEEP)
 		ftm_plan_problem(decider->plan,
-						 "Column %s.%s is said to hold user ids (%s), but its type is %s; only uuid, text, varchar and char(36) columns can be rewritten.",
+						 "Column %s.%s is said to hold user ids (%s), but its type is %s; only uuid, text, varchar, name and char(36) columns can be rewritten.",
 						 table->name, quote_identifier(column->source->name),
 						 id_column->reason, type->display);
 
 	if (unmapped == NULL && declaration != NULL)
 		unmapped = declaration->unmapped;
 	if (unmapped == NULL)
-		unmapped = id_column->by_foreign_key ? "error" : "keep";
+		unmapped = by_foreign_key ? "error" : "keep";
 	column->unmapped_is_error = strcmp(unmapped, "error") == 0;
 
 	column->origin_detail = id_column->reason;
-	if (declaration == NULL || id_column->by_foreign_key)
+	if (by_foreign_key)
 		column->origin = ORIGIN_FOREIGN_KEY;
 	else
 		column->origin = strcmp(declaration->origin, "values") == 0 ?
@@ -367,28 +402,73 @@ decide_embedded(Decider *decider, PlanTable *table, PlanColumn *column,
 				const Declaration *declaration)
 {
 	const CatalogType *type = column->source->type;
-	const CatalogType *value = type;
+	const char *name = quote_identifier(column->source->name);
 
-	while (value->base != NULL)
-		value = value->base;
-	if (value->is_array)
-		value = value->element;
-
-	if (is_base(value, "text") || is_base(value, "varchar") ||
-		is_base(value, "json") || is_base(value, "jsonb") ||
-		is_base(value, "citext"))
-		column->mode = REWRITE_EMBEDDED_TEXT;
-	else if (is_base(value, "uuid") && !is_base(type, "uuid"))
-		column->mode = REWRITE_EMBEDDED_UUIDS;
-	else
+	column->mode = ftm_user_column_embedded_mode(type);
+	if (column->mode == REWRITE_KEEP)
 		ftm_plan_problem(decider->plan,
 						 "Column %s.%s is declared to have user ids embedded, but its type is %s; that is possible in text, json, jsonb and arrays of these or of uuid.",
-						 table->name, quote_identifier(column->source->name),
-						 type->display);
+						 table->name, name, type->display);
+
+	/* In binary format, the array would not say that its elements are uuid. */
+	if (column->mode == REWRITE_EMBEDDED_UUIDS && is_array_of_domain(type) &&
+		table->binary)
+	{
+		table->binary = false;
+		table->notes = lappend(table->notes,
+							   psprintf("text format: %s is an array of a domain",
+										name));
+	}
 	column->origin = strcmp(declaration->origin, "values") == 0 ?
 		ORIGIN_VALUES : ORIGIN_MANUAL;
 	column->origin_detail = psprintf("ftm_user_column, origin %s",
 									 declaration->origin);
+}
+
+RewriteMode
+ftm_user_column_id_mode(const CatalogType *type)
+{
+	if (is_base(type, "uuid"))
+		return REWRITE_UUID;
+	if (is_base(type, "text") || is_base(type, "varchar") ||
+		is_base(type, "name") || is_base(type, "citext") ||
+		(is_base(type, "bpchar") && type->base_typmod == BPCHAR_36))
+		return REWRITE_TEXT;
+	return REWRITE_KEEP;
+}
+
+RewriteMode
+ftm_user_column_embedded_mode(const CatalogType *type)
+{
+	const CatalogType *value = flatten(type);
+
+	if (value->is_array)
+		value = flatten(value->element);
+	else if (is_base(value, "uuid"))
+		return REWRITE_KEEP;	/* that would be an id */
+	if (is_base(value, "uuid"))
+		return REWRITE_EMBEDDED_UUIDS;
+	if (is_base(value, "text") || is_base(value, "varchar") ||
+		is_base(value, "bpchar") || is_base(value, "name") ||
+		is_base(value, "json") || is_base(value, "jsonb") ||
+		is_base(value, "citext"))
+		return REWRITE_EMBEDDED_TEXT;
+	return REWRITE_KEEP;
+}
+
+static const CatalogType *
+flatten(const CatalogType *type)
+{
+	while (type->base != NULL)
+		type = type->base;
+	return type;
+}
+
+static bool
+is_array_of_domain(const CatalogType *type)
+{
+	type = flatten(type);
+	return type->is_array && type->element->base != NULL;
 }
 
 /*
@@ -399,13 +479,86 @@ static void
 report_undecided(Decider *decider, PlanTable *table, PlanColumn *column,
 				 const Declaration *declaration)
 {
-	if (!is_base(column->source->type, "uuid") || declaration->known_ids == 0)
+	const char *name = quote_identifier(column->source->name);
+
+	if (declaration->known_ids == 0)
 		return;
-	ftm_plan_problem(decider->plan,
-					 "Column %s.%s holds " INT64_FORMAT " user ids without a foreign key, and it is not decided whether they are to be rewritten; execute %s, or with mode = 'ignore' to leave them as they are.",
-					 table->name, quote_identifier(column->source->name),
-					 declaration->known_ids,
-					 decision_sql(declaration, "mode = 'id'"));
+	if (is_base(column->source->type, "uuid"))
+		ftm_plan_problem(decider->plan,
+						 "Column %s.%s holds " INT64_FORMAT " user ids without a foreign key, and it is not decided whether they are to be rewritten; execute %s, or with mode = 'ignore' to leave them as they are.",
+						 table->name, name, declaration->known_ids,
+						 decision_sql(declaration, "mode = 'id'"));
+	else
+		ftm_plan_warning(decider->plan,
+						 "Column %s.%s holds user ids in " INT64_FORMAT " values, which stay as they are as long as it is not decided; to have them rewritten, execute %s.",
+						 table->name, name, declaration->known_ids,
+						 decision_sql(declaration,
+									  declaration->suggestion != NULL &&
+									  strcmp(declaration->suggestion, "id") == 0 ?
+									  "mode = 'id'" : "mode = 'embedded'"));
+}
+
+/*
+ * Hashes beside a column that is rewritten: if they are of that row, as in an
+ * audit trail that is chained, they do not match the row any more.
+ */
+static void
+warn_of_hashes(MigrationPlan *plan, const PlanTable *table)
+{
+	StringInfoData hashes;
+	StringInfoData rewritten;
+	ListCell   *lc;
+
+	initStringInfo(&hashes);
+	initStringInfo(&rewritten);
+	foreach(lc, table->columns)
+	{
+		PlanColumn *column = lfirst(lc);
+		StringInfo	names = NULL;
+
+		if (column->mode != REWRITE_KEEP)
+			names = &rewritten;
+		else if (is_hash(column->source))
+			names = &hashes;
+		if (names != NULL)
+			appendStringInfo(names, "%s%s", names->len > 0 ? ", " : "",
+							 quote_identifier(column->source->name));
+	}
+	if (hashes.len == 0 || rewritten.len == 0)
+		return;
+	ftm_plan_warning(plan, "Table %s has hashes (%s) beside user ids that are rewritten (%s); hashes that include the ids will not match any more.  To keep an audit trail as it was written, set mode = 'ignore' for these columns in ftm_user_column.",
+					 table->name, hashes.data, rewritten.data);
+}
+
+/*
+ * Does a column hold a hash of something else in its row, to judge by its
+ * name?  (A password_hash does not.)
+ */
+static bool
+is_hash(const CatalogColumn *column)
+{
+	static const char *const words[] = {
+		"hash", "checksum", "digest", "hmac", "signature"
+	};
+	static const char *const secrets[] = {
+		"password", "passwd", "token", "secret", "key", "pin", "code"
+	};
+	const char *name = column->name;
+	bool		found = false;
+
+	if (!is_base(column->type, "text") && !is_base(column->type, "varchar") &&
+		!is_base(column->type, "bpchar") && !is_base(column->type, "bytea"))
+		return false;
+	for (int i = 0; i < (int) lengthof(words); i++)
+	{
+		int			before = (int) (strlen(name) - strlen(words[i]));
+
+		found |= before >= 0 && pg_strcasecmp(name + before, words[i]) == 0 &&
+			(before == 0 || name[before - 1] == '_');
+	}
+	for (int i = 0; i < (int) lengthof(secrets); i++)
+		found &= strstr(name, secrets[i]) == NULL;
+	return found;
 }
 
 /* Is the type this built-in type (or citext), domains flattened? */

@@ -168,7 +168,7 @@ sub mapped
 
 	return "coalesce((SELECT m.target FROM user_map m WHERE m.source = $value), $value)"
 	  if $type eq 'uuid';
-	return "pg_temp.map_text($value\::text)::$type";
+	return "pg_temp.map_text($value\::text COLLATE \"C\")::$type";
 }
 
 =pod

@@ -95,7 +95,7 @@ ROLLBACK;
 -- The functions tell an id's other half: nobody gets them by default.
 SELECT p.proname, p.provolatile, p.proparallel, has_function_privilege('pg_monitor', p.oid, 'EXECUTE')
   FROM pg_proc p
- WHERE p.proname ~ '^ftm_.*_user_ids?$'
+ WHERE p.proname ~ '^ftm_(source|leftover|kept|mixed_case)_user_ids?$'
  ORDER BY p.oid::regprocedure::text;
 
 -- With a grant, a role without any right on the table can use them.

@@ -1,0 +1,63 @@
+/*-------------------------------------------------------------------------
+ *
+ * scan.h
+ *		Where the source holds user ids, by value: one statement per table.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_SCAN_H
+#define FTM_SCAN_H
+
+#include "catalog.h"
+
+/* What one column of the source holds. */
+typedef struct ScanColumn
+{
+	const CatalogColumn *column;
+	/* numbers of values ... */
+	int64		known_ids;		/* that hold the id of a known user */
+	int64		unknown_ids;	/* that hold a uuid that no known user has */
+	int64		whole_ids;		/* that are the id of a known user, no more */
+	int64		inside_ids;		/* with the id of a known user inside */
+	int64		file_ids;		/* the same, in the address of a stored file */
+	int64		odd_ids;		/* with the id of a known user in mixed case
+								 * or without hyphens: never rewritten */
+} ScanColumn;
+
+typedef struct TableScan
+{
+	const CatalogTable *table;
+	List	   *columns;		/* of ScanColumn: those that can hold ids */
+	char	   *sql;			/* one row, one text per column */
+} TableScan;
+
+/*
+ * Who a known user is: a row of auth.users, or a key of ftm_user_map that
+ * auth.users lacks.
+ */
+typedef struct KnownUsers
+{
+	bool		in_table;		/* the source has auth.users */
+	char	   *others;			/* uuid[] as text; NULL if there are none */
+} KnownUsers;
+
+/*
+ * Ask the source and the user map (which is read as the owner of the
+ * extension) who is known.
+ */
+extern KnownUsers *ftm_scan_known_users(SourceConnection *source);
+
+/*
+ * The statement for one table of the source; NULL if no column of it can hold
+ * user ids.  target: the same table there, or NULL; columns that it computes
+ * by itself are left out.
+ */
+extern TableScan *ftm_scan_build(const CatalogTable *table,
+								 const CatalogTable *target,
+								 const KnownUsers *users);
+
+/* Execute it and fill in the numbers. */
+extern void ftm_scan_execute(TableScan *scan, const KnownUsers *users,
+							 SourceConnection *source);
+
+#endif							/* FTM_SCAN_H */
