@@ -51,6 +51,8 @@ CREATE TABLE @extschema@.ftm_run (
 	snapshot pg_catalog.text,
 	error pg_catalog.text,
 	error_code pg_catalog.text,
+	leader_pid pg_catalog.int4,
+	leader_started pg_catalog.timestamptz,
 	CHECK (status IN ('running', 'failed', 'loaded', 'verified', 'rolled back'))
 );
 COMMENT ON TABLE @extschema@.ftm_run IS 'migrations, one row each';
@@ -74,10 +76,36 @@ CREATE TABLE @extschema@.ftm_run_table (
 	target_checksum pg_catalog.numeric,
 	verified pg_catalog.bool,
 	detail pg_catalog.text,
+	load_xid pg_catalog.xid8,
+	rows_replaced pg_catalog.bool NOT NULL DEFAULT false,
 	PRIMARY KEY (run_id, table_name),
-	CHECK (status IN ('pending', 'loading', 'loaded', 'failed', 'rolled back'))
+	CHECK (status IN ('pending', 'loading', 'loaded', 'failed', 'rolled back',
+		'replaced'))
 );
 COMMENT ON TABLE @extschema@.ftm_run_table IS 'tables of a migration, one row each';
+
+CREATE TABLE @extschema@.ftm_run_sequence (
+	run_id pg_catalog.int8 NOT NULL REFERENCES @extschema@.ftm_run ON DELETE CASCADE,
+	sequence_name pg_catalog.text NOT NULL,
+	relid pg_catalog.oid NOT NULL,
+	last_value pg_catalog.int8 NOT NULL,
+	is_called pg_catalog.bool NOT NULL,
+	set_last_value pg_catalog.int8 NOT NULL,
+	set_is_called pg_catalog.bool NOT NULL,
+	PRIMARY KEY (run_id, sequence_name)
+);
+COMMENT ON TABLE @extschema@.ftm_run_sequence IS
+	'sequences of a migration: where each was before, and where the migration set it';
+
+CREATE TABLE @extschema@.ftm_run_key (
+	run_id pg_catalog.int8 NOT NULL REFERENCES @extschema@.ftm_run ON DELETE CASCADE,
+	table_name pg_catalog.text NOT NULL,
+	key_name pg_catalog.name NOT NULL,
+	valid pg_catalog.bool NOT NULL,
+	PRIMARY KEY (run_id, table_name, key_name)
+);
+COMMENT ON TABLE @extschema@.ftm_run_key IS
+	'foreign keys of a migration: was each valid before';
 
 CREATE TABLE @extschema@.ftm_log (
 	log_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -348,6 +376,20 @@ COMMENT ON FUNCTION @extschema@.ftm_run_migration IS
 REVOKE ALL ON FUNCTION @extschema@.ftm_run_migration FROM PUBLIC;
 
 -- ---------------------------------------------------------------------------
+-- What can be done to a run from outside (control.c)
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION @extschema@.ftm_rollback(
+		run_id pg_catalog.int8,
+		force pg_catalog.bool DEFAULT false,
+		users pg_catalog.bool DEFAULT false)
+	RETURNS TABLE (table_name pg_catalog.text, rows pg_catalog.int8)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ftm_rollback IS
+	'empties what a run loaded and puts sequences and foreign keys back';
+REVOKE ALL ON FUNCTION @extschema@.ftm_rollback FROM PUBLIC;
+
+-- ---------------------------------------------------------------------------
 -- Verification (run.c, diff.c)
 -- ---------------------------------------------------------------------------
 
@@ -442,6 +484,8 @@ COMMENT ON FUNCTION @extschema@.ftm_mixed_case_user_ids(pg_catalog.text) IS
 
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_run', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_run_table', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_run_sequence', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_run_key', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_log', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_user_map', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_user', '');

@@ -283,25 +283,35 @@ foreign_keys_of(const List *relids)
 	return result;
 }
 
+List *
+ftm_finish_foreign_keys(Oid relid)
+{
+	List	   *relids = list_make1_oid(relid);
+	List	   *keys = NIL;
+	ListCell   *cell;
+
+	if (get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)
+		relids = find_all_inheritors(relid, NoLock, NULL);
+	foreach(cell, foreign_keys_of(relids))
+		keys = list_append_unique_oid(keys,
+									  read_topmost_foreign_key(lfirst_oid(cell))->oid);
+	return keys;
+}
+
 void
 ftm_finish_invalidate_table_keys(Oid relid)
 {
-	List	   *relids = list_make1_oid(relid);
 	List	   *keys = NIL;
 	Oid		   *constraints;
 	int			nconstraints = 0;
 	ListCell   *cell;
 
-	if (get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)
-		relids = find_all_inheritors(relid, NoLock, NULL);
-
 	/* A key and those that partitions inherited from it are valid together. */
-	foreach(cell, foreign_keys_of(relids))
+	foreach(cell, ftm_finish_foreign_keys(relid))
 	{
-		Oid			topmost = read_topmost_foreign_key(lfirst_oid(cell))->oid;
-
-		keys = list_append_unique_oid(keys, topmost);
-		keys = list_concat_unique_oid(keys, inherited_foreign_keys(topmost));
+		keys = list_append_unique_oid(keys, lfirst_oid(cell));
+		keys = list_concat_unique_oid(keys,
+									  inherited_foreign_keys(lfirst_oid(cell)));
 	}
 
 	constraints = palloc(sizeof(Oid) * Max(1, list_length(keys)));

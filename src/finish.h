@@ -39,6 +39,12 @@ extern void ftm_finish_invalidate_foreign_keys(const Oid *constraints,
 extern void ftm_finish_invalidate_table_keys(Oid relid);
 
 /*
+ * OIDs of the foreign keys of and to one table and its partitions, those that
+ * were inherited from others left out in favour of these.
+ */
+extern List *ftm_finish_foreign_keys(Oid relid);
+
+/*
  * Count the orphans of one foreign key, set-wise; if there are none, mark it
  * (and its partitions' children) valid.  A child that a partition inherited
  * stands for the key it was inherited from.  Takes the locks of ALTER TABLE ...

@@ -15,6 +15,7 @@
 
 #include "access/xact.h"
 #include "foreign/foreign.h"
+#include "common/hashfn.h"
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -23,11 +24,13 @@
 #include "utils/json.h"
 #include "utils/memutils.h"
 
+#include "control.h"
 #include "leader.h"
 #include "options.h"
 #include "plan.h"
 #include "pool.h"
 #include "source.h"
+#include "state.h"
 #include "target.h"
 #include "user_step.h"
 #include "verify.h"
@@ -60,6 +63,7 @@ static void run_plan(Leader *leader);
 static void refuse_locked_tables(const MigrationPlan *plan);
 static UsersTask *plan_users(const Leader *leader);
 static void migrate_users(Leader *leader);
+static void roll_back_earlier_run(Leader *leader);
 static bool begin_run(Leader *leader);
 static void carry_out(Leader *leader);
 static void record_failure(Leader *leader, const ErrorData *error);
@@ -116,13 +120,15 @@ static void
 run_plan(Leader *leader)
 {
 	refuse_locked_tables(leader->plan);
-	ftm_leader_take_lock(leader->server);
+	ftm_leader_take_lock(leader->server->name);
 
 	leader->pool = ftm_pool_start(Min(leader->options->workers,
 									 Max(1, list_length(leader->plan->tables))));
 	leader->users = plan_users(leader);
 	if (leader->users != NULL)
 		ftm_user_step_check(leader->pool, leader->users);
+	if (leader->options->restart)
+		roll_back_earlier_run(leader);
 	if (!begin_run(leader))
 	{
 		ftm_pool_end(leader->pool);
@@ -249,10 +255,6 @@ tables_of_run(Leader *leader)
 	return results;
 }
 
-/*
- * Workers would wait for a lock of ours until lock_timeout.  It can only have
- * been taken by the calling statement itself ("SELECT ... FROM t, ftm_...").
- */
 static void
 refuse_locked_tables(const MigrationPlan *plan)
 {
@@ -262,36 +264,48 @@ refuse_locked_tables(const MigrationPlan *plan)
 	{
 		PlanTable  *table = lfirst(lc);
 
-		for (LOCKMODE mode = AccessShareLock; mode <= AccessExclusiveLock; mode++)
-		{
-			LOCKTAG		tag;
-
-			SET_LOCKTAG_RELATION(tag, MyDatabaseId, table->target->oid);
-			if (LockHeldByMe(&tag, mode))
-				ereport(ERROR,
-						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						 errmsg("the calling statement holds a lock on table %s",
-								table->name),
-						 errhint("Call the function in a statement that uses no other table.")));
-		}
+		ftm_leader_refuse_locked_table(table->target->oid, table->name);
 	}
 }
 
 /*
- * One call per source and target at a time: an advisory lock on the server's
- * OID, in a key space of our own, until the end of the transaction.
+ * Workers would wait for a lock of ours until lock_timeout.  It can only have
+ * been taken by the calling statement itself ("SELECT ... FROM t, ftm_...").
  */
 void
-ftm_leader_take_lock(const SourceServer *server)
+ftm_leader_refuse_locked_table(Oid relid, const char *name)
+{
+	for (LOCKMODE mode = AccessShareLock; mode <= AccessExclusiveLock; mode++)
+	{
+		LOCKTAG		tag;
+
+		SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
+		if (LockHeldByMe(&tag, mode))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the calling statement holds a lock on table %s",
+							name),
+					 errhint("Call the function in a statement that uses no other table.")));
+	}
+}
+
+/*
+ * An advisory lock in a key space of our own, on the name of the source, by
+ * which runs are known: the server of an old run may be gone.
+ */
+void
+ftm_leader_take_lock(const char *source)
 {
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, POOL_MAGIC, server->serverid, 2);
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, POOL_MAGIC,
+						 hash_bytes((const unsigned char *) source,
+									(int) strlen(source)), 2);
 	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("a run from source \"%s\" is in progress in another session",
-						server->name),
+						source),
 				 errhint("Wait for it to end; ftm_run shows its state.")));
 }
 
@@ -389,6 +403,25 @@ options_text(const RunOptions *options)
 }
 
 /*
+ * restart => true: what an earlier run has loaded goes first, unless somebody
+ * has changed it since.
+ */
+static void
+roll_back_earlier_run(Leader *leader)
+{
+	RollbackRequest request = {0};
+	bool		complete;
+	bool		same_scope;
+
+	request.run_id = ftm_state_find_run(leader->options->scope->source,
+										options_text(leader->options),
+										&complete, &same_scope);
+	request.restart = true;
+	if (request.run_id != 0)
+		(void) ftm_control_roll_back(leader->pool, &request);
+}
+
+/*
  * Have the keeper find or make the run.  False if there is nothing to do.
  */
 static bool
@@ -404,7 +437,6 @@ begin_run(Leader *leader)
 	ftm_task_put_string(&request, leader->options->scope->source);
 	ftm_task_put_string(&request, options_text(leader->options));
 	ftm_task_put_string(&request, leader->snapshot);
-	pq_sendbyte(&request, leader->options->restart);
 	pq_sendint32(&request, list_length(leader->plan->tables));
 	foreach(lc, leader->plan->tables)
 	{

@@ -47,10 +47,16 @@ extern List *ftm_leader_run(const RunOptions *options);
 extern void ftm_leader_refuse_transaction_block(const char *function);
 
 /*
- * Only one call per source and target at a time works on either: error if
- * there is another.  Holds until the end of the transaction.
+ * Only one call per source (name of the foreign server) and target at a time
+ * works on either: error if there is another.  Holds until the end of the
+ * transaction.
  */
-extern void ftm_leader_take_lock(const SourceServer *server);
+extern void ftm_leader_take_lock(const char *source);
+
+/*
+ * Error if this session holds a lock on a table that workers will lock.
+ */
+extern void ftm_leader_refuse_locked_table(Oid relid, const char *name);
 
 /*
  * Verify only: a List of VerifyResult.  Same rules.

@@ -102,7 +102,7 @@ static bool kept_from_earlier_call(const TableTask *task,
 								   bool *replaceable);
 static void check_relation(Relation rel, const TableTask *task);
 static void check_foreign_keys(Relation rel);
-static void check_empty(const TableTask *task, bool replaceable);
+static bool check_empty(const TableTask *task);
 static void empty_storage(Oid relid);
 static void new_storage(Relation rel);
 static void switch_indexes_off(Relation rel);
@@ -138,7 +138,8 @@ ftm_load_table(const TableTask *task, SourceConnection *source,
 	else
 	{
 		check_foreign_keys(rel);
-		check_empty(task, task->replace || replaceable);
+		if (!replaceable)
+			result->rows_replaced = check_empty(task);
 		load_rows(rel, task, source, map, result);
 	}
 	table_close(rel, NoLock);
@@ -362,23 +363,24 @@ check_foreign_keys(Relation rel)
 
 /*
  * Emptiness is decided under the lock: somebody may have written since the
- * plan.
+ * plan.  True if there are rows that are to be replaced.
  */
-static void
-check_empty(const TableTask *task, bool replaceable)
+static bool
+check_empty(const TableTask *task)
 {
 	RowSet	   *rows;
 
-	if (replaceable)
-		return;
 	rows = ftm_target_query(psprintf("SELECT EXISTS (SELECT FROM %s%s)",
 									 task->method == LOAD_FAST ? "ONLY " : "",
 									 task->table_name), 0, NULL);
-	if (ftm_rowset_bool(rows, 0, 0))
+	if (!ftm_rowset_bool(rows, 0, 0))
+		return false;
+	if (!task->replace)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table %s already contains rows", task->table_name),
 				 errhint("Empty it, or call ftm_run_migration(existing => 'truncate') to have its rows replaced.")));
+	return true;
 }
 
 /*

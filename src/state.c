@@ -21,7 +21,6 @@
 
 #include "finish.h"
 #include "ftmigrate.h"
-#include "load.h"
 #include "state.h"
 #include "target.h"
 
@@ -31,12 +30,8 @@ static void continue_run(const RunRequest *request, int64 run_id);
 static void check_complete_run(const RunRequest *request, int64 run_id);
 static void register_tables(const RunRequest *request, int64 run_id);
 
-/*
- * Run a statement on the state tables; "%s" in it stands for the extension's
- * schema, nparams text parameters follow.
- */
-static RowSet *
-execute(const char *sql, int nparams, const char *const *params)
+RowSet *
+ftm_state_query(const char *sql, int nparams, const char *const *params)
 {
 	StringInfoData statement;
 	const char *schema = ftm_extension_schema_quoted();
@@ -65,15 +60,10 @@ ftm_state_begin_run(const RunRequest *request, RunTicket *ticket)
 	memset(ticket, 0, sizeof(RunTicket));
 
 	/* Two keepers must not both find no run and insert one. */
-	(void) execute("LOCK TABLE @schema@.ftm_run IN SHARE ROW EXCLUSIVE MODE",
-				   0, NULL);
+	(void) ftm_state_query("LOCK TABLE @schema@.ftm_run IN SHARE ROW EXCLUSIVE MODE",
+						   0, NULL);
 
 	find_run(request, ticket);
-	if (ticket->run_id != 0 && request->restart)
-	{
-		ftm_state_roll_back_run(ticket->run_id);
-		memset(ticket, 0, sizeof(RunTicket));
-	}
 	if (ticket->complete)
 	{
 		check_complete_run(request, ticket->run_id);
@@ -87,32 +77,43 @@ ftm_state_begin_run(const RunRequest *request, RunTicket *ticket)
 	register_tables(request, ticket->run_id);
 }
 
+int64
+ftm_state_find_run(const char *source, const char *options, bool *complete,
+				   bool *same_scope)
+{
+	const char *params[2] = {source, options};
+	RowSet	   *rows;
+
+	rows = ftm_state_query("SELECT run_id, status = 'verified',"
+						   "       (options -> 'scope') = ($2::jsonb -> 'scope')"
+						   "  FROM @schema@.ftm_run"
+						   " WHERE source = $1::name AND status <> 'rolled back'"
+						   "   AND (status <> 'verified'"
+						   "        OR (options -> 'scope') = ($2::jsonb -> 'scope'))"
+						   " ORDER BY (status <> 'verified') DESC, run_id DESC"
+						   " LIMIT 1",
+						   2, params);
+	if (rows->nrows == 0)
+		return 0;
+	*complete = ftm_rowset_bool(rows, 0, 1);
+	*same_scope = ftm_rowset_bool(rows, 0, 2);
+	return ftm_rowset_int64(rows, 0, 0);
+}
+
 /*
- * The run that this call is about: the unfinished one from this source, else
- * the last complete one of the same scope.
+ * The run that this call is about, if there is one.
  */
 static void
 find_run(const RunRequest *request, RunTicket *ticket)
 {
-	const char *params[2] = {request->source, request->options};
-	RowSet	   *rows;
+	bool		same_scope;
 
-	rows = execute("SELECT run_id, status = 'verified',"
-				   "       (options -> 'scope') = ($2::jsonb -> 'scope')"
-				   "  FROM @schema@.ftm_run"
-				   " WHERE source = $1::name AND status <> 'rolled back'"
-				   "   AND (status <> 'verified'"
-				   "        OR (options -> 'scope') = ($2::jsonb -> 'scope'))"
-				   " ORDER BY (status <> 'verified') DESC, run_id DESC"
-				   " LIMIT 1",
-				   2, params);
-	if (rows->nrows == 0)
+	ticket->run_id = ftm_state_find_run(request->source, request->options,
+										&ticket->complete, &same_scope);
+	if (ticket->run_id == 0)
 		return;
-
-	ticket->run_id = ftm_rowset_int64(rows, 0, 0);
-	ticket->complete = ftm_rowset_bool(rows, 0, 1);
 	ticket->resumed = !ticket->complete;
-	if (!ftm_rowset_bool(rows, 0, 2) && !request->restart)
+	if (!same_scope)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("run " INT64_FORMAT " from source \"%s\" is unfinished and has another scope",
@@ -127,11 +128,11 @@ insert_run(const RunRequest *request, RunTicket *ticket)
 	request->snapshot};
 	RowSet	   *rows;
 
-	rows = execute("INSERT INTO @schema@.ftm_run"
-				   " (source, status, options, snapshot)"
-				   " VALUES ($1::name, 'running', $2::jsonb, $3)"
-				   " RETURNING run_id",
-				   3, params);
+	rows = ftm_state_query("INSERT INTO @schema@.ftm_run"
+						   " (source, status, options, snapshot)"
+						   " VALUES ($1::name, 'running', $2::jsonb, $3)"
+						   " RETURNING run_id",
+						   3, params);
 	ticket->run_id = ftm_rowset_int64(rows, 0, 0);
 	ftm_state_log(ticket->run_id, "LOG", NULL, "run begins");
 }
@@ -142,12 +143,12 @@ continue_run(const RunRequest *request, int64 run_id)
 	const char *params[3] = {int64_text(run_id), request->options,
 	request->snapshot};
 
-	(void) execute("UPDATE @schema@.ftm_run"
-				   "   SET status = 'running', calls = calls + 1,"
-				   "       options = $2::jsonb, snapshot = $3,"
-				   "       finished_at = NULL, error = NULL, error_code = NULL"
-				   " WHERE run_id = $1::bigint",
-				   3, params);
+	(void) ftm_state_query("UPDATE @schema@.ftm_run"
+						   "   SET status = 'running', calls = calls + 1,"
+						   "       options = $2::jsonb, snapshot = $3,"
+						   "       finished_at = NULL, error = NULL, error_code = NULL"
+						   " WHERE run_id = $1::bigint",
+						   3, params);
 	ftm_state_log(run_id, "LOG", NULL, "run continues");
 }
 
@@ -165,11 +166,11 @@ check_complete_run(const RunRequest *request, int64 run_id)
 		int64_text((int64) table->fingerprint)};
 		RowSet	   *rows;
 
-		rows = execute("SELECT FROM @schema@.ftm_run_table"
-					   " WHERE run_id = $1::bigint AND table_name = $2"
-					   "   AND status = 'loaded' AND verified"
-					   "   AND fingerprint = $3::bigint",
-					   3, params);
+		rows = ftm_state_query("SELECT FROM @schema@.ftm_run_table"
+							   " WHERE run_id = $1::bigint AND table_name = $2"
+							   "   AND status = 'loaded' AND verified"
+							   "   AND fingerprint = $3::bigint",
+							   3, params);
 		if (rows->nrows == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -192,15 +193,15 @@ register_tables(const RunRequest *request, int64 run_id)
 		const char *params[3] = {int64_text(run_id), table->name,
 		psprintf("%u", table->relid)};
 
-		(void) execute("INSERT INTO @schema@.ftm_run_table AS t"
-					   " (run_id, table_name, status, relid)"
-					   " VALUES ($1::bigint, $2, 'pending', $3::oid)"
-					   " ON CONFLICT (run_id, table_name) DO UPDATE"
-					   "   SET status = 'pending', started_at = NULL,"
-					   "       finished_at = NULL, error = NULL,"
-					   "       error_code = NULL, relid = EXCLUDED.relid"
-					   " WHERE t.status <> 'loaded'",
-					   3, params);
+		(void) ftm_state_query("INSERT INTO @schema@.ftm_run_table AS t"
+							   " (run_id, table_name, status, relid)"
+							   " VALUES ($1::bigint, $2, 'pending', $3::oid)"
+							   " ON CONFLICT (run_id, table_name) DO UPDATE"
+							   "   SET status = 'pending', started_at = NULL,"
+							   "       finished_at = NULL, error = NULL,"
+							   "       error_code = NULL, relid = EXCLUDED.relid"
+							   " WHERE t.status <> 'loaded'",
+							   3, params);
 	}
 }
 
@@ -212,21 +213,21 @@ ftm_state_fail_run(int64 run_id, const char *object, const char *error_code,
 	const char *table_params[4] = {int64_text(run_id), error_code, message,
 	object};
 
-	(void) execute("UPDATE @schema@.ftm_run"
-				   "   SET status = 'failed', finished_at = clock_timestamp(),"
-				   "       error_code = $2, error = $3"
-				   " WHERE run_id = $1::bigint AND status = 'running'",
-				   3, run_params);
-	(void) execute("UPDATE @schema@.ftm_run_table"
-				   "   SET status = CASE WHEN table_name = $4 THEN 'failed'"
-				   "                ELSE 'pending' END,"
-				   "       finished_at = clock_timestamp(),"
-				   "       error_code = CASE WHEN table_name = $4 THEN $2 END,"
-				   "       error = CASE WHEN table_name = $4 THEN $3 END"
-				   " WHERE run_id = $1::bigint"
-				   "   AND (status = 'loading'"
-				   "        OR (status = 'pending' AND table_name = $4))",
-				   4, table_params);
+	(void) ftm_state_query("UPDATE @schema@.ftm_run"
+						   "   SET status = 'failed', finished_at = clock_timestamp(),"
+						   "       error_code = $2, error = $3"
+						   " WHERE run_id = $1::bigint AND status = 'running'",
+						   3, run_params);
+	(void) ftm_state_query("UPDATE @schema@.ftm_run_table"
+						   "   SET status = CASE WHEN table_name = $4 THEN 'failed'"
+						   "                ELSE 'pending' END,"
+						   "       finished_at = clock_timestamp(),"
+						   "       error_code = CASE WHEN table_name = $4 THEN $2 END,"
+						   "       error = CASE WHEN table_name = $4 THEN $3 END"
+						   " WHERE run_id = $1::bigint"
+						   "   AND (status = 'loading'"
+						   "        OR (status = 'pending' AND table_name = $4))",
+						   4, table_params);
 	ftm_state_log(run_id, "ERROR", object, message);
 }
 
@@ -235,10 +236,10 @@ ftm_state_end_run(int64 run_id, const char *status)
 {
 	const char *params[2] = {int64_text(run_id), status};
 
-	(void) execute("UPDATE @schema@.ftm_run"
-				   "   SET status = $2, finished_at = clock_timestamp()"
-				   " WHERE run_id = $1::bigint",
-				   2, params);
+	(void) ftm_state_query("UPDATE @schema@.ftm_run"
+						   "   SET status = $2, finished_at = clock_timestamp()"
+						   " WHERE run_id = $1::bigint",
+						   2, params);
 	ftm_state_log(run_id, "LOG", NULL, psprintf("run ends: %s", status));
 }
 
@@ -247,12 +248,62 @@ ftm_state_table_loading(const TableTask *task)
 {
 	const char *params[2] = {int64_text(task->run_id), task->table_name};
 
-	(void) execute("UPDATE @schema@.ftm_run_table"
-				   "   SET status = 'loading', started_at = clock_timestamp(),"
-				   "       finished_at = NULL, error = NULL, error_code = NULL"
-				   " WHERE run_id = $1::bigint AND table_name = $2"
-				   "   AND status <> 'loaded'",
-				   2, params);
+	(void) ftm_state_query("UPDATE @schema@.ftm_run_table"
+						   "   SET status = 'loading', started_at = clock_timestamp(),"
+						   "       finished_at = NULL, error = NULL, error_code = NULL"
+						   " WHERE run_id = $1::bigint AND table_name = $2"
+						   "   AND status <> 'loaded'",
+						   2, params);
+}
+
+void
+ftm_state_keys_found(int64 run_id, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, ftm_finish_foreign_keys(relid))
+	{
+		const char *params[2] = {int64_text(run_id),
+		psprintf("%u", lfirst_oid(lc))};
+
+		(void) ftm_state_query("INSERT INTO @schema@.ftm_run_key"
+							   " (run_id, table_name, key_name, valid)"
+							   " SELECT $1::bigint,"
+							   "        quote_ident(n.nspname) || '.' || quote_ident(c.relname),"
+							   "        k.conname, k.convalidated"
+							   "  FROM pg_constraint k"
+							   "  JOIN pg_class c ON c.oid = k.conrelid"
+							   "  JOIN pg_namespace n ON n.oid = c.relnamespace"
+							   " WHERE k.oid = $2::oid"
+							   " ON CONFLICT DO NOTHING",
+							   2, params);
+	}
+}
+
+/*
+ * last_value and is_called are where the run is about to set it.
+ */
+void
+ftm_state_sequence_found(int64 run_id, const char *sequence,
+						 int64 last_value, bool is_called)
+{
+	RowSet	   *now;
+	const char *params[6] = {int64_text(run_id), sequence, NULL, NULL,
+	int64_text(last_value), is_called ? "t" : "f"};
+
+	now = ftm_target_query(psprintf("SELECT last_value, is_called FROM %s",
+									sequence), 0, NULL);
+	params[2] = ftm_rowset_value(now, 0, 0);
+	params[3] = ftm_rowset_value(now, 0, 1);
+	(void) ftm_state_query("INSERT INTO @schema@.ftm_run_sequence AS s"
+						   " (run_id, sequence_name, relid, last_value, is_called,"
+						   "  set_last_value, set_is_called)"
+						   " VALUES ($1::bigint, $2, $2::regclass, $3::bigint,"
+						   "         $4::boolean, $5::bigint, $6::boolean)"
+						   " ON CONFLICT (run_id, sequence_name) DO UPDATE"
+						   "   SET set_last_value = EXCLUDED.set_last_value,"
+						   "       set_is_called = EXCLUDED.set_is_called",
+						   6, params);
 }
 
 bool
@@ -265,14 +316,14 @@ ftm_state_table_is_loaded(const TableTask *task, uint64 map_digest,
 	RowSet	   *rows;
 	bool		same;
 
-	rows = execute("SELECT relid = $3::oid AND fingerprint = $4::bigint"
-				   "       AND user_map_digest = $5::bigint,"
-				   "       relid = $3::oid,"
-				   "       rows, bytes, ids_mapped, ids_kept"
-				   "  FROM @schema@.ftm_run_table"
-				   " WHERE run_id = $1::bigint AND table_name = $2"
-				   "   AND status = 'loaded'",
-				   5, params);
+	rows = ftm_state_query("SELECT relid = $3::oid AND fingerprint = $4::bigint"
+						   "       AND user_map_digest = $5::bigint,"
+						   "       relid = $3::oid,"
+						   "       rows, bytes, ids_mapped, ids_kept"
+						   "  FROM @schema@.ftm_run_table"
+						   " WHERE run_id = $1::bigint AND table_name = $2"
+						   "   AND status = 'loaded'",
+						   5, params);
 	*loaded_otherwise = false;
 	if (rows->nrows == 0)
 		return false;
@@ -293,12 +344,12 @@ void
 ftm_state_table_loaded(const TableTask *task, uint64 map_digest,
 					   const TableResult *result)
 {
-	const char *params[9] = {int64_text(task->run_id), task->table_name,
+	const char *params[10] = {int64_text(task->run_id), task->table_name,
 		psprintf("%u", task->relid),
 		int64_text(result->rows), int64_text(result->bytes),
 		int64_text(result->ids_mapped), int64_text(result->ids_kept),
-		int64_text((int64) task->fingerprint),
-	int64_text((int64) map_digest)};
+		int64_text((int64) task->fingerprint), int64_text((int64) map_digest),
+	result->rows_replaced ? "t" : "f"};
 	RowSet	   *rows;
 
 	if (result->kept)
@@ -307,22 +358,30 @@ ftm_state_table_loaded(const TableTask *task, uint64 map_digest,
 					  "loaded by an earlier call, and unchanged");
 		return;
 	}
-	rows = execute("UPDATE @schema@.ftm_run_table"
-				   "   SET status = 'loaded', relid = $3::oid,"
-				   "       rows = $4::bigint, bytes = $5::bigint,"
-				   "       ids_mapped = $6::bigint, ids_kept = $7::bigint,"
-				   "       fingerprint = $8::bigint,"
-				   "       user_map_digest = $9::bigint,"
-				   "       finished_at = clock_timestamp(),"
-				   "       error = NULL, error_code = NULL,"
-				   "       source_checksum = NULL, target_checksum = NULL,"
-				   "       verified = NULL, detail = NULL"
-				   " WHERE run_id = $1::bigint AND table_name = $2"
-				   " RETURNING table_name",
-				   9, params);
+	rows = ftm_state_query("UPDATE @schema@.ftm_run_table"
+						   "   SET status = 'loaded', relid = $3::oid,"
+						   "       rows = $4::bigint, bytes = $5::bigint,"
+						   "       ids_mapped = $6::bigint, ids_kept = $7::bigint,"
+						   "       fingerprint = $8::bigint,"
+						   "       user_map_digest = $9::bigint,"
+						   "       finished_at = clock_timestamp(),"
+						   "       error = NULL, error_code = NULL,"
+						   "       source_checksum = NULL, target_checksum = NULL,"
+						   "       verified = NULL, detail = NULL,"
+						   "       load_xid = pg_current_xact_id(),"
+						   "       rows_replaced = rows_replaced OR $10::boolean"
+						   " WHERE run_id = $1::bigint AND table_name = $2"
+						   " RETURNING table_name",
+						   10, params);
 	if (rows->nrows != 1)
 		elog(ERROR, "table %s is not registered in run " INT64_FORMAT,
 			 task->table_name, task->run_id);
+
+	/* What another run has loaded into the table is gone. */
+	(void) ftm_state_query("UPDATE @schema@.ftm_run_table SET status = 'replaced'"
+						   " WHERE relid = $2::oid AND status = 'loaded'"
+						   "   AND run_id <> $1::bigint",
+						   2, (const char *const[]) {params[0], params[2]});
 	ftm_state_log(task->run_id, "LOG", task->table_name,
 				  psprintf("loaded " INT64_FORMAT " rows in %.3f s",
 						   result->rows, result->seconds));
@@ -335,12 +394,12 @@ ftm_state_table_verified(int64 run_id, const VerifyResult *verdict)
 		verdict->source_checksum, verdict->target_checksum,
 	verdict->ok ? "t" : "f", verdict->detail};
 
-	(void) execute("UPDATE @schema@.ftm_run_table"
-				   "   SET source_checksum = $3::numeric,"
-				   "       target_checksum = $4::numeric,"
-				   "       verified = $5::boolean, detail = $6"
-				   " WHERE run_id = $1::bigint AND table_name = $2",
-				   6, params);
+	(void) ftm_state_query("UPDATE @schema@.ftm_run_table"
+						   "   SET source_checksum = $3::numeric,"
+						   "       target_checksum = $4::numeric,"
+						   "       verified = $5::boolean, detail = $6"
+						   " WHERE run_id = $1::bigint AND table_name = $2",
+						   6, params);
 	if (!verdict->ok)
 		ftm_state_log(run_id, "ERROR", verdict->object,
 					  psprintf("verification: %s", verdict->detail));
@@ -352,36 +411,8 @@ ftm_state_log(int64 run_id, const char *level, const char *table_name,
 {
 	const char *params[4] = {int64_text(run_id), level, table_name, message};
 
-	(void) execute("INSERT INTO @schema@.ftm_log"
-				   " (run_id, level, table_name, message)"
-				   " VALUES ($1::bigint, $2, $3, $4)",
-				   4, params);
-}
-
-void
-ftm_state_roll_back_run(int64 run_id)
-{
-	const char *params[1] = {int64_text(run_id)};
-	RowSet	   *rows;
-
-	rows = execute("SELECT t.relid"
-				   "  FROM @schema@.ftm_run_table t"
-				   "  JOIN pg_catalog.pg_class c ON c.oid = t.relid"
-				   " WHERE t.run_id = $1::bigint AND t.status = 'loaded'"
-				   " ORDER BY t.relid",
-				   1, params);
-	for (int i = 0; i < rows->nrows; i++)
-	{
-		Oid			relid = atooid(ftm_rowset_value(rows, i, 0));
-
-		ftm_finish_invalidate_table_keys(relid);
-		ftm_load_empty_table(relid);
-	}
-	(void) execute("UPDATE @schema@.ftm_run_table SET status = 'rolled back'"
-				   " WHERE run_id = $1::bigint", 1, params);
-	(void) execute("UPDATE @schema@.ftm_run"
-				   "   SET status = 'rolled back',"
-				   "       finished_at = clock_timestamp()"
-				   " WHERE run_id = $1::bigint", 1, params);
-	ftm_state_log(run_id, "LOG", NULL, "run rolled back");
+	(void) ftm_state_query("INSERT INTO @schema@.ftm_log"
+						   " (run_id, level, table_name, message)"
+						   " VALUES ($1::bigint, $2, $3, $4)",
+						   4, params);
 }

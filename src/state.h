@@ -28,7 +28,6 @@ typedef struct RunRequest
 	char	   *source;
 	char	   *options;		/* jsonb text: scope and all parameters */
 	char	   *snapshot;
-	bool		restart;
 	int			ntables;
 	RunTable   *tables;
 } RunRequest;
@@ -40,6 +39,21 @@ typedef struct RunTicket
 	bool		resumed;		/* an unfinished run goes on */
 	bool		complete;		/* loaded and verified already: nothing to do */
 } RunTicket;
+
+/*
+ * Run a statement on the state tables as the owner of the extension; @schema@
+ * in it stands for the extension's schema, nparams text parameters follow.
+ */
+extern RowSet *ftm_state_query(const char *sql, int nparams,
+							   const char *const *params);
+
+/*
+ * The run that a call is about: the unfinished one from this source, else the
+ * last complete one of the same scope; 0 if there is none.  options as in
+ * RunRequest.
+ */
+extern int64 ftm_state_find_run(const char *source, const char *options,
+								bool *complete, bool *same_scope);
 
 /*
  * Find the run to go on with, or begin a new one.  Error if an unfinished run
@@ -56,6 +70,15 @@ extern void ftm_state_end_run(int64 run_id, const char *status);
 
 /* A table load begins; in a transaction of its own. */
 extern void ftm_state_table_loading(const TableTask *task);
+
+/*
+ * Remember, for a rollback, which foreign keys of and to a table are valid,
+ * and where a sequence is; what an earlier call of the run has remembered
+ * stays.  Both in a transaction that commits before, or with, the change.
+ */
+extern void ftm_state_keys_found(int64 run_id, Oid relid);
+extern void ftm_state_sequence_found(int64 run_id, const char *sequence,
+									 int64 last_value, bool is_called);
 
 /*
  * Was this table loaded by this run, with the same fingerprint and user map?
@@ -78,11 +101,5 @@ extern void ftm_state_table_verified(int64 run_id,
 /* One line for ftm_log; level as PostgreSQL names them ("LOG", "ERROR"). */
 extern void ftm_state_log(int64 run_id, const char *level,
 						  const char *table_name, const char *message);
-
-/*
- * Empty what a run loaded, in this transaction, and mark it rolled back.
- * Tables that no longer exist are passed over.
- */
-extern void ftm_state_roll_back_run(int64 run_id);
 
 #endif							/* FTM_STATE_H */

@@ -38,6 +38,8 @@ typedef struct TableTask
 typedef struct TableResult
 {
 	bool		kept;			/* loaded by an earlier call, and still right */
+	bool		rows_replaced;	/* it held rows that were not the run's; stays in
+								 * the worker */
 	int64		rows;
 	int64		bytes;			/* of the COPY stream */
 	int64		ids_mapped;

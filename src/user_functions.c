@@ -315,7 +315,7 @@ static WorkerPool *
 start_worker(const UsersTask *task)
 {
 	if (task->source != NULL)
-		ftm_leader_take_lock(ftm_options_source_server(task->source));
+		ftm_leader_take_lock(task->source);
 	(void) ftm_options_auth_server(task->auth_server, false);
 	return ftm_pool_start(1);
 }

@@ -38,6 +38,7 @@
 #include "ftmigrate.h"
 #include "load.h"
 #include "pool.h"
+#include "rollback.h"
 #include "state.h"
 #include "target.h"
 #include "users.h"
@@ -70,6 +71,7 @@ static void migrate_users(StringInfo command, StringInfo answer);
 static void match_users(StringInfo command, StringInfo answer);
 static void verify_users(StringInfo command, StringInfo answer);
 static void send_resets(StringInfo command, StringInfo answer);
+static void roll_back(StringInfo command, StringInfo answer);
 static void open_source(StringInfo command, StringInfo answer);
 static void invalidate_keys(StringInfo command, StringInfo answer);
 static void load_table(StringInfo command, StringInfo answer);
@@ -96,6 +98,7 @@ static const struct
 	{COMMAND_MATCH_USERS, "match users", match_users},
 	{COMMAND_VERIFY_USERS, "verify users", verify_users},
 	{COMMAND_SEND_RESETS, "send password resets", send_resets},
+	{COMMAND_ROLL_BACK, "roll back run", roll_back},
 	{COMMAND_OPEN_SOURCE, "connect to source", open_source},
 	{COMMAND_INVALIDATE_KEYS, "mark foreign keys", invalidate_keys},
 	{COMMAND_LOAD_TABLE, "load table", load_table},
@@ -301,7 +304,6 @@ begin_run(StringInfo command, StringInfo answer)
 	request.source = ftm_task_get_string(command);
 	request.options = ftm_task_get_string(command);
 	request.snapshot = ftm_task_get_string(command);
-	request.restart = pq_getmsgbyte(command);
 	request.ntables = (int) pq_getmsgint(command, 4);
 	request.tables = palloc(sizeof(RunTable) * Max(1, request.ntables));
 	for (int i = 0; i < request.ntables; i++)
@@ -411,6 +413,31 @@ verify_users(StringInfo command, StringInfo answer)
 	ftm_task_put_verdict(answer, &verdict);
 }
 
+static void
+roll_back(StringInfo command, StringInfo answer)
+{
+	RollbackRequest request;
+	List	   *tables;
+	ListCell   *lc;
+	MemoryContext outer;
+
+	request.run_id = pq_getmsgint64(command);
+	request.force = pq_getmsgbyte(command);
+	request.restart = pq_getmsgbyte(command);
+
+	outer = begin_transaction();
+	tables = ftm_rollback_run(&request);
+	pq_sendint32(answer, list_length(tables));
+	foreach(lc, tables)
+	{
+		RolledBackTable *table = lfirst(lc);
+
+		ftm_task_put_string(answer, table->name);
+		pq_sendint64(answer, table->rows);
+	}
+	commit_transaction(outer);
+}
+
 /*
  * Connect to the source and enter the run's snapshot.  Both the connection and
  * the user map last as long as the worker.
@@ -449,7 +476,12 @@ invalidate_keys(StringInfo command, StringInfo answer pg_attribute_unused())
 	MemoryContext outer = begin_transaction();
 
 	for (int i = 0; i < count; i++)
-		ftm_finish_invalidate_table_keys(pq_getmsgint(command, 4));
+	{
+		Oid			relid = pq_getmsgint(command, 4);
+
+		ftm_state_keys_found(worker.run_id, relid);
+		ftm_finish_invalidate_table_keys(relid);
+	}
 	commit_transaction(outer);
 }
 
@@ -507,21 +539,36 @@ load_table(StringInfo command, StringInfo answer)
 	ftm_task_put_result(answer, &result);
 }
 
+/*
+ * What a sequence was before is committed first: setting it is not undone by
+ * an abort.
+ */
 static void
 set_sequences(StringInfo command, StringInfo answer pg_attribute_unused())
 {
-	int			count = (int) pq_getmsgint(command, 4);
-	MemoryContext outer = begin_transaction();
+	int			start = command->cursor;
 
-	for (int i = 0; i < count; i++)
+	for (int pass = 0; pass < 2; pass++)
 	{
-		char	   *name = ftm_task_get_string(command);
-		int64		last_value = pq_getmsgint64(command);
-		bool		is_called = pq_getmsgbyte(command);
+		MemoryContext outer = begin_transaction();
+		int			count;
 
-		ftm_finish_sequence(name, last_value, is_called);
+		command->cursor = start;
+		count = (int) pq_getmsgint(command, 4);
+		for (int i = 0; i < count; i++)
+		{
+			char	   *name = ftm_task_get_string(command);
+			int64		last_value = pq_getmsgint64(command);
+			bool		is_called = pq_getmsgbyte(command);
+
+			if (pass == 0)
+				ftm_state_sequence_found(worker.run_id, name, last_value,
+										 is_called);
+			else
+				ftm_finish_sequence(name, last_value, is_called);
+		}
+		commit_transaction(outer);
 	}
-	commit_transaction(outer);
 }
 
 static void

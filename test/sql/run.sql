@@ -154,7 +154,16 @@ SELECT count(*) FROM ftm_run;
 UPDATE teams SET owner = '00000000-0000-0000-0000-000000000002' WHERE id = 2;
 SELECT kind, object, ok, detail FROM ftm_verify() WHERE NOT ok;
 
--- Starting over.
+-- Starting over: not as long as changes would be lost.
+SELECT ftm_run_migration(users => false, restart => true);
+SELECT * FROM ftm_rollback(1);
+SELECT * FROM ftm_rollback(1, force => true) ORDER BY 1;
+SELECT count(*) FROM teams;
+SELECT ftm_rollback(1);
+SELECT ftm_rollback(99);
+BEGIN;
+SELECT ftm_rollback(1);
+ROLLBACK;
 SELECT table_name, rows, status FROM ftm_run_migration(users => false, restart => true) ORDER BY 1;
 SELECT run_id, status FROM ftm_run ORDER BY 1;
 SELECT owner FROM teams ORDER BY id;

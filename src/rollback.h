@@ -1,0 +1,41 @@
+/*-------------------------------------------------------------------------
+ *
+ * rollback.h
+ *		The target as it was before a run.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_ROLLBACK_H
+#define FTM_ROLLBACK_H
+
+#include "nodes/pg_list.h"
+
+typedef struct RollbackRequest
+{
+	int64		run_id;
+	bool		force;			/* lose what was written since the load, too */
+	bool		restart;		/* the run is to start over: that rows which it
+								 * replaced are gone is no reason to refuse */
+} RollbackRequest;
+
+/* A table that was emptied. */
+typedef struct RolledBackTable
+{
+	char	   *name;
+	int64		rows;			/* that it held */
+} RolledBackTable;
+
+/*
+ * Empty what a run loaded, put sequences and foreign keys back, and mark the
+ * run as rolled back, all in the current transaction of a worker.  The caller
+ * holds the lock that ftm_leader_take_lock() takes.  Returns a List of
+ * RolledBackTable in the current memory context.
+ *
+ * Errors: there is no such run, or it is rolled back already; a table or a
+ * sequence belongs to somebody else; unless forced, rows or sequences have
+ * changed since the load, rows were replaced by the run, or rows of other
+ * tables would lose what they refer to.
+ */
+extern List *ftm_rollback_run(const RollbackRequest *request);
+
+#endif							/* FTM_ROLLBACK_H */
