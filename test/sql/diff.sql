@@ -332,7 +332,7 @@ SET ROLE regress_ftm_differ;
 SELECT ftm_diff('log');
 RESET ROLE;
 GRANT EXECUTE ON FUNCTION ftm_diff TO regress_ftm_differ;
-SELECT format('CREATE USER MAPPING FOR regress_ftm_differ SERVER supabase OPTIONS (user %L, password_required ''false'')', :'USER') \gexec
+CREATE USER MAPPING FOR regress_ftm_differ SERVER supabase OPTIONS (user :'USER', password_required 'false');
 SET ROLE regress_ftm_differ;
 SELECT ftm_diff('log');
 RESET ROLE;
