@@ -101,7 +101,11 @@ ftm_leader_run(const RunOptions *options)
 	Leader		leader = {0};
 	int			nestlevel = ftm_target_pin_settings();
 
+	/* The lock first: planning may itself wait for a table that is loaded. */
 	leader.options = options;
+	leader.server = ftm_options_source_server(options->scope->source);
+	if (!options->dry_run)
+		ftm_leader_take_lock(leader.server->name);
 	connect_and_plan(&leader, options->scope, options->unmapped);
 	ftm_plan_raise_problems(leader.plan);
 	if (options->dry_run)
@@ -120,7 +124,6 @@ static void
 run_plan(Leader *leader)
 {
 	refuse_locked_tables(leader->plan);
-	ftm_leader_take_lock(leader->server->name);
 
 	leader->pool = ftm_pool_start(Min(leader->options->workers,
 									 Max(1, list_length(leader->plan->tables))));
@@ -161,6 +164,7 @@ ftm_leader_verify(const Scope *scope)
 	Leader		leader = {0};
 	int			nestlevel = ftm_target_pin_settings();
 
+	leader.server = ftm_options_source_server(scope->source);
 	connect_and_plan(&leader, scope, NULL);
 	leader.pool = ftm_pool_start(Min(ftm_workers,
 									 Max(1, list_length(leader.plan->tables))));
@@ -187,7 +191,6 @@ connect_and_plan(Leader *leader, const Scope *scope, const char *unmapped)
 {
 	ListCell   *lc;
 
-	leader->server = ftm_options_source_server(scope->source);
 	leader->source = ftm_source_connect(leader->server, CurrentMemoryContext);
 	leader->snapshot = ftm_source_export_snapshot(leader->source);
 	leader->plan = ftm_plan_build(scope, leader->source, unmapped);
@@ -696,13 +699,13 @@ check_keys(Leader *leader)
 		if (not_valid_in_source(leader, check->key))
 		{
 			ereport(WARNING,
-					(errmsg("%s stays not valid, as in the source: " INT64_FORMAT " rows without parent",
-							check->name, check->orphans)));
+					(errmsg("%s stays not valid, as in the source", check->name),
+					 errdetail("Rows without parent: " INT64_FORMAT ".",
+							   check->orphans)));
 			continue;
 		}
-		appendStringInfo(&broken, "%s%s: " INT64_FORMAT " rows without parent.",
+		appendStringInfo(&broken, "%sRows without parent by %s: " INT64_FORMAT ".",
 						 nbroken++ > 0 ? "\n" : "", check->name, check->orphans);
-		broken.data[0] = pg_toupper(broken.data[0]);
 	}
 	if (nbroken > 0)
 		ereport(ERROR,

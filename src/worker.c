@@ -159,6 +159,8 @@ ftm_worker_main(Datum main_arg)
 
 	if (worker.index == POOL_KEEPER && worker.run_id != 0 && !worker.run_ended)
 		record_lost_leader();
+	if (worker.source != NULL)
+		ftm_source_disconnect(worker.source);
 	proc_exit(0);
 }
 
@@ -505,10 +507,16 @@ become_replica(void)
 							 true, 0, false);
 }
 
+/*
+ * Says which table an error is about, and what to do about a lock that was not
+ * to be had: the server's message names neither.
+ */
 static void
 load_table_callback(void *arg)
 {
 	errcontext("loading table %s", (const char *) arg);
+	if (geterrcode() == ERRCODE_LOCK_NOT_AVAILABLE)
+		errhint("Another session uses the table.  End it, or raise ftmigrate.lock_timeout, and call the function again.");
 }
 
 static void
