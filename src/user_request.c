@@ -787,18 +787,25 @@ static void
 put_restriction(Decider *decider, StringInfo body)
 {
 	const SourceUser *user = decider->user;
-	const char *reason = decider->decision->reason;
+	const char *details;
+
+	if (user->is_banned)
+		details = psprintf("banned in Supabase until %s", user->banned_until);
+	else if (user->deleted_at != NULL)
+		details = psprintf("deleted in Supabase at %s", user->deleted_at);
+	else if (decider->decision->loses_mfa)
+		details = "had multi-factor authentication in Supabase, which could not be carried";
+	else if (decider->decision->reason != NULL)
+		details = psprintf("policy of the migration: %s",
+						   decider->decision->reason);
+	else
+		details = "policy of the migration";
 
 	put_bool(body, "restricted_by_admin", true);
 	put_text(body, "restricted_by_admin_reason",
 			 user->is_banned ? "This account was banned." :
 			 "This account was restricted when it was moved.");
-	if (user->is_banned)
-		put_text(body, "restricted_by_admin_private_details",
-				 psprintf("banned in Supabase until %s", user->banned_until));
-	else
-		put_text(body, "restricted_by_admin_private_details",
-				 psprintf("in Supabase: %s", reason != NULL ? reason : "?"));
+	put_text(body, "restricted_by_admin_private_details", details);
 }
 
 /*
@@ -885,6 +892,7 @@ provider_extra(const Account *account, bool sign_in)
 	extra->kind = EXTRA_PROVIDER;
 	extra->provider = account->provider;
 	extra->account_id = account->account_id;
+	extra->source_provider = sign_in ? account->source_provider : NULL;
 	extra->body = body.data;
 	extra->loss = psprintf("%s account of %s",
 						   sign_in ? "sign-in" : "second",

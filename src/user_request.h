@@ -77,6 +77,7 @@ typedef struct UserExtra
 	UserExtraKind kind;
 	const char *provider;		/* Stack Auth's name; NULL for EXTRA_EMAIL */
 	const char *account_id;
+	const char *source_provider;	/* Supabase's name, if a way to sign in */
 	char	   *body;			/* JSON, but for the opening brace and the
 								 * user's id */
 	char	   *loss;			/* what is lost if it is refused */

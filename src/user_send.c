@@ -799,8 +799,8 @@ totp_answered(Sender *sender, SendJob *job, const StackAnswer *answer)
 }
 
 /*
- * What cannot be added is lost, but the user is complete without it.  A lost
- * answer shows as "already exists" when the request is repeated.
+ * What cannot be added is lost, but the user is complete without it.  An
+ * e-mail that is there already, after a lost answer, is told by its text.
  */
 static void
 extra_answered(Sender *sender, SendJob *job, const StackAnswer *answer)
@@ -812,11 +812,22 @@ extra_answered(Sender *sender, SendJob *job, const StackAnswer *answer)
 		postpone(sender, job, answer);
 		return;
 	}
-	if (answer->verdict == STACK_REFUSED && job->repetitions == 0 &&
+	if (answer->verdict == STACK_REFUSED && job->repetitions > 0)
+	{
+		/* Refused because it is there since the first time?  Look. */
+		job->step = STEP_FETCH;
+		job->repetitions = 0;
+		make_ready(sender, job, true);
+		return;
+	}
+	if (answer->verdict == STACK_REFUSED &&
 		strstr(answer->message, "already exists") == NULL)
 	{
 		ftm_user_session_begin();
-		ftm_user_state_lose(job->entry, extra->loss);
+		ftm_user_state_lose(job->entry, extra,
+							extra->source_provider != NULL &&
+							job->decision->unique &&
+							!job->decision->keeps_password);
 		ftm_user_session_commit();
 	}
 	job->extras = list_delete_first(job->extras);

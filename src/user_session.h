@@ -41,6 +41,7 @@ typedef struct UserEntry
 	UserTreatment treatment;
 	bool		registered;		/* has a row in ftm_user */
 	bool		shares_email;
+	bool		lost_account;	/* an OAuth account is in use there */
 	int64		sent_at;		/* milliseconds since 1970; 0: never */
 } UserEntry;
 

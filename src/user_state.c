@@ -95,7 +95,8 @@ ftm_user_state_load(UserSession *session)
 	RowSet	   *rows;
 
 	rows = ftm_user_state_query("SELECT source_user_id, status, treatment, target_user_id,"
-								"       (extract(epoch FROM sent_at) * 1000)::bigint"
+								"       (extract(epoch FROM sent_at) * 1000)::bigint,"
+								"       array_to_string(not_carried, ',') LIKE '%sign-in account of %'"
 								"  FROM @schema@.ftm_user",
 								0, NULL);
 	for (int row = 0; row < rows->nrows; row++)
@@ -113,6 +114,7 @@ ftm_user_state_load(UserSession *session)
 		if (target_id != NULL)
 			strlcpy(entry->target_id, target_id, UUID_TEXT_SIZE);
 		entry->sent_at = ftm_rowset_int64(rows, row, 4);
+		entry->lost_account = ftm_rowset_bool(rows, row, 5);
 	}
 
 	/* Entries that the DBA made, or that came from a dump of the map. */
@@ -337,15 +339,24 @@ add_to_map(const UserSession *session, const UserEntry *entry)
 }
 
 void
-ftm_user_state_lose(const UserEntry *entry, const char *what)
+ftm_user_state_lose(UserEntry *entry, const UserExtra *extra, bool must_reset)
 {
-	const char *params[2] = {entry->id, what};
+	const char *params[4];
 
+	params[0] = entry->id;
+	params[1] = extra->loss;
+	params[2] = extra->source_provider;
+	params[3] = must_reset ? "t" : "f";
 	(void) ftm_user_state_query("UPDATE @schema@.ftm_user"
-								"   SET not_carried = array_append(not_carried, $2)"
+								"   SET not_carried = array_append(not_carried, $2),"
+								"       lost_providers = lost_providers"
+								"           || array_remove(ARRAY[$3], NULL),"
+								"       must_reset_password = must_reset_password OR $4::boolean"
 								" WHERE source_user_id = $1::uuid"
 								"   AND NOT not_carried @> ARRAY[$2]",
-								2, params);
+								4, params);
+	if (extra->source_provider != NULL)
+		entry->lost_account = true;
 }
 
 void

@@ -51,8 +51,12 @@ extern void ftm_user_state_set(const UserSession *session,
 							   const UserEntry *entry,
 							   const StackAnswer *answer, const char *reason);
 
-/* Something else of a user turned out not to be carried. */
-extern void ftm_user_state_lose(const UserEntry *entry, const char *what);
+/*
+ * The service refused an account or address of a user: that is not carried,
+ * either.
+ */
+extern void ftm_user_state_lose(UserEntry *entry, const UserExtra *extra,
+								bool must_reset);
 
 /* What is wrong with a user; NULL: nothing. */
 typedef struct UserVerdict

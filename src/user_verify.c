@@ -49,7 +49,8 @@ static void compare_batch(Verifier *verifier, List *keys);
 static const char *compare_user(Verifier *verifier, const UserEntry *entry,
 								const UserDecision *decision);
 static const char *compare_details(const UserDecision *decision,
-								   const StackUser *user);
+								   const StackUser *user,
+								   bool lost_account);
 static void note_difference(Verifier *verifier, const char *who,
 							const char *difference);
 static void check_map(Verifier *verifier);
@@ -193,7 +194,7 @@ compare_user(Verifier *verifier, const UserEntry *entry,
 	if (found->user->source_id == NULL ||
 		strcmp(found->user->source_id, entry->id) != 0)
 		return "server_metadata names another user";
-	return compare_details(decision, found->user);
+	return compare_details(decision, found->user, entry->lost_account);
 }
 
 static bool
@@ -214,10 +215,11 @@ has_provider(const StackUser *user, const UserExtra *extra)
 
 /*
  * A password that is there although none was carried is one that the user has
- * set since.
+ * set since.  lost_account: an account was refused, which ftm_user tells.
  */
 static const char *
-compare_details(const UserDecision *decision, const StackUser *user)
+compare_details(const UserDecision *decision, const StackUser *user,
+				bool lost_account)
 {
 	ListCell   *lc;
 
@@ -246,7 +248,7 @@ compare_details(const UserDecision *decision, const StackUser *user)
 	{
 		UserExtra  *extra = lfirst(lc);
 
-		if (!has_provider(user, extra))
+		if (!lost_account && !has_provider(user, extra))
 			return psprintf("sign-in through %s is missing", extra->provider);
 	}
 	return NULL;

@@ -318,7 +318,9 @@ raise_problems(const UserSession *session, const Survey *survey)
 	initStringInfo(&hint);
 	if (survey->passwords > 0 && !session->project->credential_enabled)
 	{
-		appendStringInfo(&detail, "\n%d users have a password, but the project does not allow to sign in with one.",
+		appendStringInfo(&detail, ngettext("\n%d user has a password, but the project does not allow to sign in with one.",
+										   "\n%d users have a password, but the project does not allow to sign in with one.",
+										   survey->passwords),
 						 survey->passwords);
 		appendStringInfoString(&hint, "  Enable password authentication in the Stack Auth project.");
 	}
@@ -326,14 +328,18 @@ raise_problems(const UserSession *session, const Survey *survey)
 	{
 		MissingProvider *missing = lfirst(lc);
 
-		appendStringInfo(&detail, "\n%d users sign in through OAuth provider \"%s\", which the project does not have.",
+		appendStringInfo(&detail, ngettext("\n%d user signs in through OAuth provider \"%s\", which the project does not have.",
+										   "\n%d users sign in through OAuth provider \"%s\", which the project does not have.",
+										   missing->users),
 						 missing->users, missing->name);
 	}
 	if (survey->missing_providers != NIL)
 		appendStringInfoString(&hint, "  Configure the OAuth providers in the project, or call ftm_migrate_users() with missing_provider => 'drop' first.");
 	if (survey->refused > 0)
 	{
-		appendStringInfo(&detail, "\n%d users cannot be created as they are:%s",
+		appendStringInfo(&detail, ngettext("\n%d user cannot be created as it is:%s",
+										   "\n%d users cannot be created as they are:%s",
+										   survey->refused),
 						 survey->refused, survey->names.data);
 		appendStringInfoString(&hint, "  Correct these users in the source, or say what to do with them: call ftm_migrate_users() with the parameter that is named behind each.");
 	}
