@@ -349,6 +349,22 @@ COMMENT ON FUNCTION @extschema@.ftm_plan(pg_catalog.name, pg_catalog.text[], pg_
 REVOKE ALL ON FUNCTION @extschema@.ftm_plan(pg_catalog.name, pg_catalog.text[], pg_catalog.text[], pg_catalog.text[]) FROM PUBLIC;
 
 -- ---------------------------------------------------------------------------
+-- Preflight (check.c)
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION @extschema@.ftm_check(
+		source pg_catalog.name DEFAULT 'supabase',
+		schemas pg_catalog.text[] DEFAULT '{public}',
+		include pg_catalog.text[] DEFAULT NULL,
+		exclude pg_catalog.text[] DEFAULT NULL)
+	RETURNS TABLE (check_name pg_catalog.text, status pg_catalog.text,
+		detail pg_catalog.text, hint pg_catalog.text)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ftm_check IS
+	'what would stop a migration, or spoil it, and what to do about it';
+REVOKE ALL ON FUNCTION @extschema@.ftm_check FROM PUBLIC;
+
+-- ---------------------------------------------------------------------------
 -- Runs (run.c)
 -- ---------------------------------------------------------------------------
 

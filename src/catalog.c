@@ -37,7 +37,6 @@ typedef struct TableEntry
 static Catalog *read_catalog(SourceConnection *source, List *schemas);
 static RowSet *query(CatalogReader *reader, const char *sql,
 					 const char *parameter);
-static char *array_text(List *strings);
 static HTAB *create_table_hash(void);
 static CatalogTable *find_table(CatalogReader *reader, const char *oid);
 static void read_tables(CatalogReader *reader);
@@ -68,7 +67,7 @@ read_catalog(SourceConnection *source, List *schemas)
 	RowSet	   *rows;
 
 	reader.source = source;
-	reader.schemas = array_text(schemas);
+	reader.schemas = ftm_catalog_array_text(schemas);
 	reader.catalog = palloc0(sizeof(Catalog));
 	reader.tables = create_table_hash();
 
@@ -105,9 +104,8 @@ query(CatalogReader *reader, const char *sql, const char *parameter)
 	return ftm_target_query(sql, nparams, &parameter);
 }
 
-/* The text of an array with these elements. */
-static char *
-array_text(List *strings)
+char *
+ftm_catalog_array_text(List *strings)
 {
 	StringInfoData text;
 	ListCell   *lc;
@@ -233,7 +231,7 @@ read_types(CatalogReader *reader, const RowSet *columns)
 		missing = lappend(missing, ftm_rowset_value(columns, row, 3));
 	while (missing != NIL)
 	{
-		RowSet	   *rows = query(reader, CATALOG_TYPES_SQL, array_text(missing));
+		RowSet	   *rows = query(reader, CATALOG_TYPES_SQL, ftm_catalog_array_text(missing));
 
 		if (rows->nrows == 0)
 			elog(ERROR, "types of columns are not in pg_type");

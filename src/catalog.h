@@ -79,7 +79,8 @@ typedef struct CatalogTable
 								 * Source only. */
 	bool		readable;		/* the session's role has SELECT, and USAGE
 								 * on the schema */
-	bool		owned;			/* the session's role has the owner's rights */
+	bool		owned;			/* the session's role has the owner's rights,
+								 * and those of the partitions' owners */
 	bool		row_security_active;	/* row level security applies to the
 										 * session's role */
 	bool		published;		/* it or one of its partitions is member of a
@@ -168,5 +169,8 @@ extern CatalogColumn *ftm_catalog_column(const CatalogTable *table,
  */
 extern char *ftm_catalog_quote(const char *name);
 extern char *ftm_catalog_quote_qualified(const char *schema, const char *name);
+
+/* The text of an SQL array with these elements (char *). */
+extern char *ftm_catalog_array_text(List *strings);
 
 #endif							/* FTM_CATALOG_H */

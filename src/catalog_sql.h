@@ -55,7 +55,11 @@
 	" coalesce(t.root, c.oid)," \
 	" pg_catalog.has_table_privilege(c.oid, 'SELECT')" \
 	"  AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')," \
-	" pg_catalog.pg_has_role(c.relowner, 'USAGE')," \
+	" pg_catalog.pg_has_role(c.relowner, 'USAGE')" \
+	"  AND NOT EXISTS (SELECT FROM tree p" \
+	"   JOIN pg_catalog.pg_class pc ON pc.oid = p.oid" \
+	"   WHERE p.root = c.oid" \
+	"   AND NOT pg_catalog.pg_has_role(pc.relowner, 'USAGE'))," \
 	" pg_catalog.row_security_active(c.oid)," \
 	" am.amhandler = 'pg_catalog.heap_tableam_handler'::pg_catalog.regproc," \
 	" b.names," \

@@ -24,6 +24,7 @@
 #include "utils/json.h"
 #include "utils/memutils.h"
 
+#include "check.h"
 #include "control.h"
 #include "leader.h"
 #include "options.h"
@@ -34,9 +35,6 @@
 #include "target.h"
 #include "user_step.h"
 #include "verify.h"
-
-/* What SQL functions have as default of parameter auth_server. */
-#define DEFAULT_AUTH_SERVER	"stack_auth"
 
 /*
  * One call; lives in the memory context of the call.
@@ -55,8 +53,8 @@ typedef struct Leader
 	List	   *verdicts;		/* of VerifyResult */
 } Leader;
 
-static void connect_and_plan(Leader *leader, const Scope *scope,
-							 const char *unmapped);
+static void check_and_plan(Leader *leader);
+static void connect_and_plan(Leader *leader, const Scope *scope);
 static List *planned_tables(Leader *leader);
 static List *tables_of_run(Leader *leader);
 static void run_plan(Leader *leader);
@@ -106,8 +104,7 @@ ftm_leader_run(const RunOptions *options)
 	leader.server = ftm_options_source_server(options->scope->source);
 	if (!options->dry_run)
 		ftm_leader_take_lock(leader.server->name);
-	connect_and_plan(&leader, options->scope, options->unmapped);
-	ftm_plan_raise_problems(leader.plan);
+	check_and_plan(&leader);
 	if (options->dry_run)
 		leader.results = planned_tables(&leader);
 	else
@@ -165,7 +162,7 @@ ftm_leader_verify(const Scope *scope)
 	int			nestlevel = ftm_target_pin_settings();
 
 	leader.server = ftm_options_source_server(scope->source);
-	connect_and_plan(&leader, scope, NULL);
+	connect_and_plan(&leader, scope);
 	leader.pool = ftm_pool_start(Min(ftm_workers,
 									 Max(1, list_length(leader.plan->tables))));
 	if (GetForeignServerByName(DEFAULT_AUTH_SERVER, true) != NULL &&
@@ -184,19 +181,43 @@ ftm_leader_verify(const Scope *scope)
 }
 
 /*
+ * Go no further if anything would make the run fail.
+ */
+static void
+check_and_plan(Leader *leader)
+{
+	const RunOptions *options = leader->options;
+	Preflight	preflight = {0};
+
+	preflight.server = leader->server;
+	preflight.scope = options->scope;
+	preflight.unmapped = options->unmapped;
+	preflight.rows_allowed = options->replace || options->dry_run;
+	preflight.verify = options->verify;
+	preflight.workers = options->workers;
+	preflight.auth_server = options->auth_server;
+	ftm_check_run(&preflight);
+
+	leader->source = preflight.source;
+	leader->snapshot = preflight.snapshot;
+	leader->plan = preflight.plan;
+}
+
+/*
  * The snapshot first: the plan is read under it.
  */
 static void
-connect_and_plan(Leader *leader, const Scope *scope, const char *unmapped)
+connect_and_plan(Leader *leader, const Scope *scope)
 {
 	ListCell   *lc;
 
 	leader->source = ftm_source_connect(leader->server, CurrentMemoryContext);
 	leader->snapshot = ftm_source_export_snapshot(leader->source);
-	leader->plan = ftm_plan_build(scope, leader->source, unmapped);
+	leader->plan = ftm_plan_build(scope, leader->source, NULL);
 
 	foreach(lc, leader->plan->warnings)
-		ereport(WARNING, (errmsg_internal("%s", (char *) lfirst(lc))));
+		ereport(WARNING,
+				(errmsg_internal("%s", ftm_plan_finding_text(lfirst(lc)))));
 }
 
 /*

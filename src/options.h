@@ -44,6 +44,9 @@ extern SourceServer *ftm_options_source_server(const char *name);
 extern void ftm_options_refuse_transaction_pooler(const char *host,
 												  const char *port);
 
+/* What SQL functions have as default of parameter auth_server. */
+#define DEFAULT_AUTH_SERVER	"stack_auth"
+
 /* Connection parameters of a Stack Auth server. */
 typedef struct AuthServer
 {

@@ -50,8 +50,11 @@ static void choose_method(MigrationPlan *plan, PlanTable *table);
 static void build_copy_sql(PlanTable *table);
 static uint64 compute_fingerprint(const PlanTable *table);
 static int	compare_sizes(const ListCell *a, const ListCell *b);
-static List *append_sentence(List *sentences, const char *format, va_list args)
-			pg_attribute_printf(2, 0);
+static List *append_finding(List *findings, PlanTopic topic,
+							const char *format, va_list args)
+			pg_attribute_printf(3, 0);
+static int	formatted_length(const char *format, int length, va_list args)
+			pg_attribute_printf(1, 0);
 
 /*
  * Reading the target's catalog and planning its INSERTs takes locks for a
@@ -136,7 +139,10 @@ match_tables(MigrationPlan *plan, const ScopeFilter *filter)
 			continue;
 		target = find_counterpart(plan, source);
 		if (target == NULL)
+		{
+			plan->unmatched = lappend(plan->unmatched, source);
 			continue;
+		}
 
 		table = palloc0(sizeof(PlanTable));
 		table->source = source;
@@ -150,7 +156,8 @@ match_tables(MigrationPlan *plan, const ScopeFilter *filter)
 		plan->tables = lappend(plan->tables, table);
 	}
 	if (plan->tables == NIL && plan->problems == NIL)
-		ftm_plan_problem(plan, "There is no table to migrate; check the source's database and the arguments schemas, include and exclude.");
+		ftm_plan_problem(plan, PLAN_SCHEMA,
+						 "There is no table to migrate.  Check the source's database and the arguments schemas, include and exclude.");
 }
 
 /* The target's table of the same name; NULL, and a problem, if it is none. */
@@ -173,12 +180,14 @@ find_counterpart(MigrationPlan *plan, const CatalogTable *source)
 			if (strcmp(other->schema, source->schema) != 0 ||
 				strcmp(other->name, source->name) != 0)
 				continue;
-			ftm_plan_problem(plan, "Table %s of the source is a %s in the target; replace it there by a table, or leave it out with exclude.",
+			ftm_plan_problem(plan, PLAN_SCHEMA,
+							 "Table %s of the source is a %s in the target.  Replace it there by a table, or leave it out with exclude.",
 							 source->qualified, kind_name(other));
 			return NULL;
 		}
 	}
-	ftm_plan_problem(plan, "Table %s of the source has no counterpart in the target; create it there, or leave it out with exclude.",
+	ftm_plan_problem(plan, PLAN_SCHEMA,
+					 "Table %s of the source has no counterpart in the target.  Create it there, or leave it out with exclude.",
 					 source->qualified);
 	return NULL;
 }
@@ -205,10 +214,12 @@ static void
 check_source_table(MigrationPlan *plan, const CatalogTable *table)
 {
 	if (!table->readable)
-		ftm_plan_problem(plan, "Table %s of the source cannot be read by the role of the connection; grant it SELECT, and USAGE on the schema.",
+		ftm_plan_problem(plan, PLAN_SOURCE_TABLES,
+						 "Table %s of the source cannot be read by the role of the connection.  Grant it SELECT, and USAGE on the schema.",
 						 table->qualified);
 	if (table->row_security_active)
-		ftm_plan_problem(plan, "Row-level security hides rows of table %s of the source from the role of the connection; connect as a role with BYPASSRLS.",
+		ftm_plan_problem(plan, PLAN_SOURCE_TABLES,
+						 "Row-level security hides rows of table %s of the source from the role of the connection.  Connect as a role with BYPASSRLS.",
 						 table->qualified);
 }
 
@@ -216,16 +227,21 @@ static void
 check_target_table(MigrationPlan *plan, const CatalogTable *table)
 {
 	if (!table->owned)
-		ftm_plan_problem(plan, "Table %s of the target does not belong to %s; call as its owner or as a superuser.",
+		ftm_plan_problem(plan, PLAN_TARGET_TABLES,
+						 "Table %s of the target%s does not belong to %s.  Call as its owner or as a superuser.",
 						 table->qualified,
+						 table->relkind == RELKIND_PARTITIONED_TABLE ?
+						 ", or one of its partitions," : "",
 						 quote_identifier(GetUserNameFromId(GetUserId(), false)));
 	if (table->row_security_active)
-		ftm_plan_problem(plan, "Row-level security of table %s of the target applies to %s; turn it off with ALTER TABLE %s NO FORCE ROW LEVEL SECURITY until the migration is done.",
+		ftm_plan_problem(plan, PLAN_TARGET_TABLES,
+						 "Row-level security of table %s of the target applies to %s.  Turn it off with ALTER TABLE %s NO FORCE ROW LEVEL SECURITY until the migration is done.",
 						 table->qualified,
 						 quote_identifier(GetUserNameFromId(GetUserId(), false)),
 						 table->qualified);
 	if (table->published)
-		ftm_plan_problem(plan, "Table %s of the target is published for logical replication, but its load reaches no subscriber; take it out of the publication, or drop that, until the migration is done.",
+		ftm_plan_problem(plan, PLAN_TARGET_TABLES,
+						 "Table %s of the target is published for logical replication, but its load reaches no subscriber.  Take it out of the publication, or drop that, until the migration is done.",
 						 table->qualified);
 	if (table->bad_triggers != NIL)
 	{
@@ -237,7 +253,8 @@ check_target_table(MigrationPlan *plan, const CatalogTable *table)
 			appendStringInfo(&names, "%s%s",
 							 foreach_current_index(lc) > 0 ? ", " : "",
 							 quote_identifier(lfirst(lc)));
-		ftm_plan_problem(plan, "Table %s of the target has triggers enabled ALWAYS or REPLICA, which would fire during the load (%s); use ALTER TABLE ... ENABLE TRIGGER or DISABLE TRIGGER.",
+		ftm_plan_problem(plan, PLAN_TRIGGERS,
+						 "Table %s of the target has triggers enabled ALWAYS or REPLICA, which would fire during the load (%s).  Use ALTER TABLE ... ENABLE TRIGGER or DISABLE TRIGGER.",
 						 table->qualified, names.data);
 	}
 }
@@ -257,7 +274,8 @@ match_columns(MigrationPlan *plan, PlanTable *table)
 		column->target = ftm_catalog_column(table->target, source->name);
 		if (column->target == NULL)
 		{
-			ftm_plan_problem(plan, "Column %s.%s of the source has no counterpart in the target; add it there.",
+			ftm_plan_problem(plan, PLAN_SCHEMA,
+							 "Column %s.%s of the source has no counterpart in the target.  Add it there.",
 							 table->name, quote_identifier(source->name));
 			continue;
 		}
@@ -277,7 +295,8 @@ match_columns(MigrationPlan *plan, PlanTable *table)
 
 			if (target->generated != '\0')
 				continue;
-			ftm_plan_problem(plan, "Table %s has no column to copy, but columns of its own in the target; drop them there.",
+			ftm_plan_problem(plan, PLAN_SCHEMA,
+							 "Table %s has no column to copy, but columns of its own in the target.  Drop them there.",
 							 table->name);
 			break;
 		}
@@ -296,7 +315,8 @@ match_column(MigrationPlan *plan, PlanTable *table, PlanColumn *column)
 	check_generated(plan, table, column);
 	if (!match.lossless)
 	{
-		ftm_plan_problem(plan, "Column %s is %s in the source and %s in the target, which may change or refuse values%s%s; give it the source's type.",
+		ftm_plan_problem(plan, PLAN_SCHEMA,
+						 "Column %s is %s in the source and %s in the target, which may change or refuse values%s%s.  Give it the source's type.",
 						 name, source->display, target->display,
 						 match.obstacle != NULL ? ": " : "",
 						 match.obstacle != NULL ? match.obstacle : "");
@@ -306,12 +326,14 @@ match_column(MigrationPlan *plan, PlanTable *table, PlanColumn *column)
 	if (column->generated)
 		return;
 	if (match.differs)
-		ftm_plan_warning(plan, "Column %s is %s in the source and %s in the target; its values are kept%s%s.",
+		ftm_plan_warning(plan, PLAN_SCHEMA,
+						 "Column %s is %s in the source and %s in the target.  Its values are kept%s%s.",
 						 name, source->display, target->display,
 						 match.remark != NULL ? ", " : "",
 						 match.remark != NULL ? match.remark : "");
 	if (column->target->not_null && !column->source->not_null)
-		ftm_plan_warning(plan, "Column %s is NOT NULL in the target only; a null in the source would end the load.",
+		ftm_plan_warning(plan, PLAN_SCHEMA,
+						 "Column %s is NOT NULL in the target only, and a null in the source would end the load.  Drop NOT NULL there, unless the source has none.",
 						 name);
 	if (!match.binary)
 	{
@@ -339,7 +361,8 @@ check_target_only_columns(MigrationPlan *plan, PlanTable *table)
 		if (ftm_catalog_column(table->source, target->name) == NULL &&
 			target->not_null && !target->has_default &&
 			target->identity == '\0' && target->generated == '\0')
-			ftm_plan_problem(plan, "Column %s.%s exists in the target only, is NOT NULL and has no default; give it a default or drop NOT NULL.",
+			ftm_plan_problem(plan, PLAN_SCHEMA,
+							 "Column %s.%s exists in the target only, is NOT NULL and has no default.  Give it a default or drop NOT NULL.",
 							 table->name, quote_identifier(target->name));
 	}
 }
@@ -359,10 +382,12 @@ check_generated(MigrationPlan *plan, PlanTable *table, PlanColumn *column)
 	if (!column->generated)
 		return;
 	if (column->source->generated == '\0')
-		ftm_plan_problem(plan, "Column %s.%s is generated in the target, but not in the source, whose values would be lost; drop the expression in the target.",
+		ftm_plan_problem(plan, PLAN_SCHEMA,
+						 "Column %s.%s is generated in the target, but not in the source, whose values would be lost.  Drop the expression in the target.",
 						 table->name, quote_identifier(column->source->name));
 	else if (!same_expression(source, target))
-		ftm_plan_problem(plan, "Column %s.%s is generated from %s in the source and from %s in the target; make the expressions the same.",
+		ftm_plan_problem(plan, PLAN_SCHEMA,
+						 "Column %s.%s is generated from %s in the source and from %s in the target.  Make the expressions the same.",
 						 table->name, quote_identifier(column->source->name),
 						 source, target);
 }
@@ -401,10 +426,12 @@ report_left_out(MigrationPlan *plan, const ScopeFilter *filter)
 		if (!ftm_scope_selects(filter, other->schema, other->name))
 			continue;
 		if (other->relkind == RELKIND_MATVIEW)
-			ftm_plan_warning(plan, "Materialized view %s of the source is not copied; refresh it in the target after the migration.",
+			ftm_plan_warning(plan, PLAN_SCHEMA,
+							 "Materialized view %s of the source is not copied.  Refresh it in the target after the migration.",
 							 other->qualified);
 		else if (other->relkind == RELKIND_FOREIGN_TABLE)
-			ftm_plan_warning(plan, "Foreign table %s of the source is not copied; its rows are elsewhere.",
+			ftm_plan_warning(plan, PLAN_SCHEMA,
+							 "Foreign table %s of the source is not copied, since its rows are elsewhere.  Create one in the target, if the application needs it.",
 							 other->qualified);
 	}
 	foreach(lc, plan->source->partitions)
@@ -413,7 +440,8 @@ report_left_out(MigrationPlan *plan, const ScopeFilter *filter)
 
 		if (ftm_catalog_table_by_oid(plan->source, partition->root) == NULL &&
 			ftm_scope_selects(filter, partition->schema, partition->name))
-			ftm_plan_problem(plan, "Table %s of the source is a partition of a table in another schema; add that schema to schemas, or leave it out with exclude.",
+			ftm_plan_problem(plan, PLAN_SCHEMA,
+							 "Table %s of the source is a partition of a table in another schema.  Add that schema to schemas, or leave it out with exclude.",
 							 partition->qualified);
 	}
 }
@@ -424,7 +452,8 @@ choose_method(MigrationPlan *plan, PlanTable *table)
 	if (ftm_storage_is_managed(table->target->oid))
 	{
 		table->method = LOAD_REFUSED;
-		ftm_plan_problem(plan, "Storage of table %s of the target is managed by another extension, and rows loaded into it would be lost; load into an ordinary table, or leave it out with exclude.",
+		ftm_plan_problem(plan, PLAN_TARGET_TABLES,
+						 "Storage of table %s of the target is managed by another extension, and rows loaded into it would be lost.  Load into an ordinary table, or leave it out with exclude.",
 						 table->name);
 	}
 	else if (table->target->relkind == RELKIND_PARTITIONED_TABLE)
@@ -587,35 +616,54 @@ ftm_plan_mode_name(RewriteMode mode)
 }
 
 void
-ftm_plan_problem(MigrationPlan *plan, const char *format,...)
+ftm_plan_problem(MigrationPlan *plan, PlanTopic topic, const char *format,...)
 {
 	va_list		args;
 
 	va_start(args, format);
-	plan->problems = append_sentence(plan->problems, format, args);
+	plan->problems = append_finding(plan->problems, topic, format, args);
 	va_end(args);
 }
 
 void
-ftm_plan_warning(MigrationPlan *plan, const char *format,...)
+ftm_plan_warning(MigrationPlan *plan, PlanTopic topic, const char *format,...)
 {
 	va_list		args;
 
 	va_start(args, format);
-	plan->warnings = append_sentence(plan->warnings, format, args);
+	plan->warnings = append_finding(plan->warnings, topic, format, args);
 	va_end(args);
 }
 
-static List *
-append_sentence(List *sentences, const char *format, va_list args)
+char *
+ftm_plan_finding_text(const PlanFinding *finding)
 {
+	return psprintf("%s  %s", finding->detail, finding->hint);
+}
+
+/*
+ * The two sentences are told apart in the format: names that are filled in may
+ * hold anything.
+ */
+static List *
+append_finding(List *findings, PlanTopic topic, const char *format,
+			   va_list args)
+{
+	static const char separator[] = ".  ";
+	const char *end = strstr(format, separator);
+	PlanFinding *finding = palloc(sizeof(PlanFinding));
 	StringInfoData text;
-	int			needed;
+	int			detail_length;
+
+	if (end == NULL)
+		elog(ERROR, "finding of the plan without a remedy: %s", format);
+	detail_length = formatted_length(format, (int) (end - format) + 1, args);
 
 	initStringInfo(&text);
 	for (;;)
 	{
 		va_list		copy;
+		int			needed;
 
 		va_copy(copy, args);
 		needed = appendStringInfoVA(&text, format, copy);
@@ -624,5 +672,25 @@ append_sentence(List *sentences, const char *format, va_list args)
 			break;
 		enlargeStringInfo(&text, needed);
 	}
-	return lappend(sentences, text.data);
+	finding->topic = topic;
+	finding->detail = pnstrdup(text.data, detail_length);
+	finding->hint = pstrdup(text.data + detail_length + strlen(separator) - 1);
+	return lappend(findings, finding);
+}
+
+/* How long is what the first length bytes of format make of args? */
+static int
+formatted_length(const char *format, int length, va_list args)
+{
+	char	   *beginning = pnstrdup(format, length);
+	va_list		copy;
+	int			result;
+
+	va_copy(copy, args);
+	result = vsnprintf(NULL, 0, beginning, copy);
+	va_end(copy);
+	pfree(beginning);
+	if (result < 0)
+		elog(ERROR, "vsnprintf failed: %m");
+	return result;
 }

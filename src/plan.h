@@ -61,6 +61,25 @@ typedef struct PlanTable
 								 * loaded again */
 } PlanTable;
 
+/* What a finding is about; each topic is a check of the preflight. */
+typedef enum PlanTopic
+{
+	PLAN_SOURCE_TABLES,			/* may they be read? */
+	PLAN_TARGET_TABLES,			/* may they be loaded? */
+	PLAN_SCHEMA,				/* do both ends fit together? */
+	PLAN_TRIGGERS,
+	PLAN_SEQUENCES,
+	PLAN_USER_COLUMNS
+} PlanTopic;
+
+/* Something that is wrong, or worth knowing. */
+typedef struct PlanFinding
+{
+	PlanTopic	topic;
+	char	   *detail;			/* what it is: a sentence that names the object */
+	char	   *hint;			/* what to do about it: the rest */
+} PlanFinding;
+
 typedef struct MigrationPlan
 {
 	Catalog    *source;
@@ -70,9 +89,10 @@ typedef struct MigrationPlan
 								 * or from a table of the plan, partitions'
 								 * children included */
 	List	   *sequences;		/* of PlanSequence */
-	List	   *problems;		/* char *: what makes a run impossible, each a
-								 * full sentence with its remedy */
-	List	   *warnings;		/* char * */
+	List	   *unmatched;		/* of CatalogTable (source): in the scope, but
+								 * without a counterpart */
+	List	   *problems;		/* of PlanFinding: what makes a run impossible */
+	List	   *warnings;		/* of PlanFinding */
 } MigrationPlan;
 
 typedef struct PlanSequence
@@ -93,11 +113,19 @@ extern MigrationPlan *ftm_plan_build(const Scope *scope,
 									 SourceConnection *source,
 									 const char *unmapped);
 
-/* Add a sentence to the plan's problems or warnings. */
-extern void ftm_plan_problem(MigrationPlan *plan, const char *format,...)
-			pg_attribute_printf(2, 3);
-extern void ftm_plan_warning(MigrationPlan *plan, const char *format,...)
-			pg_attribute_printf(2, 3);
+/*
+ * Add to the plan's problems or warnings.  The format is two sentences, with
+ * two spaces between them: what is wrong, and what to do about it.
+ */
+extern void ftm_plan_problem(MigrationPlan *plan, PlanTopic topic,
+							 const char *format,...)
+			pg_attribute_printf(3, 4);
+extern void ftm_plan_warning(MigrationPlan *plan, PlanTopic topic,
+							 const char *format,...)
+			pg_attribute_printf(3, 4);
+
+/* Both sentences of a finding. */
+extern char *ftm_plan_finding_text(const PlanFinding *finding);
 
 /* Tables of the plan by the OID of either end, NULL if not in the plan. */
 extern PlanTable *ftm_plan_table_of_source(const MigrationPlan *plan, Oid oid);
@@ -105,9 +133,6 @@ extern PlanTable *ftm_plan_table_of_target(const MigrationPlan *plan, Oid oid);
 
 /* Column of a table of the plan by name, NULL if it has none. */
 extern PlanColumn *ftm_plan_column(const PlanTable *table, const char *name);
-
-/* Raise all problems of the plan as one error, if there are any. */
-extern void ftm_plan_raise_problems(const MigrationPlan *plan);
 
 /* Report problems, then warnings, as WARNING; then totals, as NOTICE. */
 extern void ftm_plan_report(const MigrationPlan *plan);

@@ -62,7 +62,8 @@ ftm_plan_match_foreign_keys(MigrationPlan *plan)
 		if (key->is_partition_child)
 			continue;			/* its parent speaks for it */
 		if (referenced == NULL)
-			ftm_plan_warning(plan, "Foreign key %s of table %s refers to table %s, which is not in the plan; the rows that it needs must be there already.",
+			ftm_plan_warning(plan, PLAN_SCHEMA,
+							 "Foreign key %s of table %s refers to table %s, which is not in the plan.  The rows that it needs must be there already.",
 							 quote_identifier(key->name), table->name,
 							 quote_qualified_identifier(key->ref_schema,
 														key->ref_table));
@@ -107,7 +108,8 @@ check_key(MigrationPlan *plan, const CatalogForeignKey *key,
 		first = is_id(column->mode);
 		if (first == is_id(ref_column->mode))
 			continue;
-		ftm_plan_problem(plan, "Foreign key %s of the %s would match no longer: user ids in %s.%s are rewritten, those in %s.%s are not; give both columns the same mode in ftm_user_column.",
+		ftm_plan_problem(plan, PLAN_USER_COLUMNS,
+						 "Foreign key %s of the %s would match no longer: user ids in %s.%s are rewritten, those in %s.%s are not.  Give both columns the same mode in ftm_user_column.",
 						 quote_identifier(key->name), side,
 						 first ? table->name : referenced->name,
 						 quote_identifier(first ? lfirst(name) : lfirst(ref_name)),
@@ -300,7 +302,8 @@ ftm_plan_match_sequences(MigrationPlan *plan, const ScopeFilter *filter)
 
 		target = find_counterpart(plan, source);
 		if (target == NULL)
-			ftm_plan_problem(plan, "Sequence %s of the source has no counterpart in the target; create it there, or leave it out with exclude.",
+			ftm_plan_problem(plan, PLAN_SEQUENCES,
+							 "Sequence %s of the source has no counterpart in the target.  Create it there, or leave it out with exclude.",
 							 source->qualified);
 		else
 			match_sequence(plan, source, target);
@@ -353,11 +356,13 @@ match_sequence(MigrationPlan *plan, CatalogSequence *source,
 	PlanSequence *pair = palloc(sizeof(PlanSequence));
 
 	if (!source->readable)
-		ftm_plan_problem(plan, "Sequence %s of the source cannot be read by the role of the connection; grant it SELECT, and USAGE on the schema.",
+		ftm_plan_problem(plan, PLAN_SEQUENCES,
+						 "Sequence %s of the source cannot be read by the role of the connection.  Grant it SELECT, and USAGE on the schema.",
 						 source->qualified);
 	else if (source->last_value < target->minimum ||
 			 source->last_value > target->maximum)
-		ftm_plan_problem(plan, "Sequence %s is at " INT64_FORMAT " in the source, but goes from " INT64_FORMAT " to " INT64_FORMAT " in the target; widen its bounds with ALTER SEQUENCE.",
+		ftm_plan_problem(plan, PLAN_SEQUENCES,
+						 "Sequence %s is at " INT64_FORMAT " in the source, but goes from " INT64_FORMAT " to " INT64_FORMAT " in the target.  Widen its bounds with ALTER SEQUENCE.",
 						 target->qualified, source->last_value,
 						 target->minimum, target->maximum);
 	pair->source = source;

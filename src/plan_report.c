@@ -29,8 +29,8 @@ static void put_table(ReturnSetInfo *rsinfo, const PlanTable *table);
 static List *describe_rewrites(const PlanTable *table);
 static const char *method_name(LoadMethod method);
 static Datum text_array(List *strings);
-static void report_problems(const MigrationPlan *plan, int elevel);
-static char *list_sentences(List *sentences);
+static void report_problems(const MigrationPlan *plan);
+static char *list_findings(List *findings);
 static void report_totals(const MigrationPlan *plan);
 
 PG_FUNCTION_INFO_V1(ftm_plan);
@@ -143,53 +143,47 @@ text_array(List *strings)
 }
 
 void
-ftm_plan_raise_problems(const MigrationPlan *plan)
-{
-	report_problems(plan, ERROR);
-}
-
-void
 ftm_plan_report(const MigrationPlan *plan)
 {
 	int			count = list_length(plan->warnings);
 
-	report_problems(plan, WARNING);
+	report_problems(plan);
 	if (count > 0)
 		ereport(WARNING,
 				(errmsg_plural("the plan has %d point to consider",
 							   "the plan has %d points to consider",
 							   count, count),
-				 errdetail_internal("%s", list_sentences(plan->warnings))));
+				 errdetail_internal("%s", list_findings(plan->warnings))));
 	report_totals(plan);
 }
 
 /* All in one message, so that none is overlooked and no attempt is wasted. */
 static void
-report_problems(const MigrationPlan *plan, int elevel)
+report_problems(const MigrationPlan *plan)
 {
 	int			count = list_length(plan->problems);
 
 	if (count > 0)
-		ereport(elevel,
+		ereport(WARNING,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg_plural("the migration cannot run because of %d problem",
 							   "the migration cannot run because of %d problems",
 							   count, count),
-				 errdetail_internal("%s", list_sentences(plan->problems))));
+				 errdetail_internal("%s", list_findings(plan->problems))));
 }
 
-/* One sentence per line. */
+/* One per line. */
 static char *
-list_sentences(List *sentences)
+list_findings(List *findings)
 {
 	StringInfoData text;
 	ListCell   *lc;
 
 	initStringInfo(&text);
-	foreach(lc, sentences)
+	foreach(lc, findings)
 		appendStringInfo(&text, "%s%s",
 						 foreach_current_index(lc) > 0 ? "\n" : "",
-						 (char *) lfirst(lc));
+						 ftm_plan_finding_text(lfirst(lc)));
 	return text.data;
 }
 

@@ -86,6 +86,7 @@ static void ignore_notice(void *arg, const PGresult *result);
 static void close_connection(void *arg);
 static void connect_to_server(SourceConnection *source,
 							  const SourceServer *server);
+static bool verifies_host(const SourceConnection *source);
 static void set_up_session(SourceConnection *source);
 static void wait_for_socket(SourceConnection *source, int events,
 							TimestampTz deadline, const SourceServer *server);
@@ -165,10 +166,48 @@ ftm_source_version(const SourceConnection *source)
 	return PQserverVersion(source->connection);
 }
 
-bool
-ftm_source_uses_tls(const SourceConnection *source)
+SourceEncryption
+ftm_source_encryption(const SourceConnection *source)
 {
-	return PQsslInUse(source->connection) != 0;
+	const char *address = PQhostaddr(source->connection);
+
+	if (PQgssEncInUse(source->connection) ||
+		(PQsslInUse(source->connection) && verifies_host(source)))
+		return SOURCE_VERIFIED;
+
+	/* a socket's directory, or loopback */
+	if (address[0] == '\0' || address[0] == '/' ||
+		strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0)
+		return SOURCE_LOCAL;
+	return PQsslInUse(source->connection) ?
+		SOURCE_NOT_VERIFIED : SOURCE_NOT_ENCRYPTED;
+}
+
+/*
+ * Was sslmode verify-full, wherever that was said?  Nothing may throw before
+ * the options are freed: the password is among them.
+ */
+static bool
+verifies_host(const SourceConnection *source)
+{
+	PQconninfoOption *options = PQconninfo(source->connection);
+	bool		verifies = false;
+
+	for (PQconninfoOption *option = options;
+		 option != NULL && option->keyword != NULL; option++)
+	{
+		if (strcmp(option->keyword, "sslmode") == 0)
+			verifies = option->val != NULL &&
+				strcmp(option->val, "verify-full") == 0;
+	}
+	PQconninfoFree(options);
+	return verifies;
+}
+
+int
+ftm_source_backend_pid(const SourceConnection *source)
+{
+	return PQbackendPID(source->connection);
 }
 
 /*
@@ -265,9 +304,15 @@ wait_for_socket(SourceConnection *source, int events, TimestampTz deadline,
 static void
 set_up_session(SourceConnection *source)
 {
+	(void) ftm_source_query(source, session_setup_sql, 0, NULL);
+	ftm_source_check_timeouts(source);
+}
+
+void
+ftm_source_check_timeouts(SourceConnection *source)
+{
 	RowSet	   *rows;
 
-	(void) ftm_source_query(source, session_setup_sql, 0, NULL);
 	rows = ftm_source_query(source, timeouts_sql, 0, NULL);
 	if (rows->nrows > 0)
 		ereport(ERROR,
@@ -586,6 +631,7 @@ report_connect_failure(SourceConnection *source, const SourceServer *server)
 		hint = "Check host and port of the foreign server, and that the source accepts connections.";
 	else if (strstr(message, "too many clients") != NULL ||
 			 strstr(message, "max clients") != NULL ||
+			 strstr(message, "too many connections") != NULL ||
 			 strstr(message, "remaining connection slots") != NULL)
 		hint = "Lower the number of workers, or close other connections to the source.";
 

@@ -31,8 +31,25 @@ extern void ftm_source_disconnect(SourceConnection *source);
 /* PQserverVersion() of the other end: 150020, 170004, ... */
 extern int	ftm_source_version(const SourceConnection *source);
 
-/* Is the connection encrypted? */
-extern bool ftm_source_uses_tls(const SourceConnection *source);
+/* How well a connection is protected on its way. */
+typedef enum SourceEncryption
+{
+	SOURCE_LOCAL,				/* it does not leave this machine */
+	SOURCE_NOT_ENCRYPTED,
+	SOURCE_NOT_VERIFIED,		/* encrypted, but to whom was not checked */
+	SOURCE_VERIFIED				/* TLS with sslmode verify-full, or GSSAPI */
+} SourceEncryption;
+
+extern SourceEncryption ftm_source_encryption(const SourceConnection *source);
+
+/* The process that serves the connection, as far as libpq was told. */
+extern int	ftm_source_backend_pid(const SourceConnection *source);
+
+/*
+ * Error if one of the session's timeouts is on, in spite of having been turned
+ * off when the connection was made.
+ */
+extern void ftm_source_check_timeouts(SourceConnection *source);
 
 /*
  * Run one statement with text parameters and return its rows, allocated in

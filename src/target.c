@@ -16,6 +16,7 @@
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -247,4 +248,12 @@ ftm_target_scan(const char *sql, TargetReceive receive, void *arg)
 	SPI_finish();
 	ftm_target_restore(nestlevel);
 	MemoryContextDelete(receiver.context);
+}
+
+bool
+ftm_target_may_become_replica(void)
+{
+	return superuser() ||
+		pg_parameter_aclcheck("session_replication_role", GetUserId(),
+							  ACL_SET) == ACLCHECK_OK;
 }

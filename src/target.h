@@ -50,4 +50,10 @@ typedef void (*TargetReceive) (void *arg, char **values);
 
 extern void ftm_target_scan(const char *sql, TargetReceive receive, void *arg);
 
+/*
+ * May the current user set session_replication_role?  set_config_option() does
+ * not ask.
+ */
+extern bool ftm_target_may_become_replica(void);
+
 #endif							/* FTM_TARGET_H */

@@ -324,14 +324,14 @@ check_declarations(Decider *decider)
 		if (!in_scope)
 			continue;
 		if (declaration->source == NULL)
-			ftm_plan_problem(decider->plan,
-							 "ftm_user_column has a row for table %s, which the source does not have; correct the row or delete it.",
+			ftm_plan_problem(decider->plan, PLAN_USER_COLUMNS,
+							 "ftm_user_column has a row for table %s, which the source does not have.  Correct the row or delete it.",
 							 quote_qualified_identifier(declaration->schema,
 														declaration->table));
 		else if (ftm_catalog_column(declaration->source,
 									declaration->column) == NULL)
-			ftm_plan_problem(decider->plan,
-							 "ftm_user_column has a row for column %s.%s, which the source does not have; correct the row or delete it.",
+			ftm_plan_problem(decider->plan, PLAN_USER_COLUMNS,
+							 "ftm_user_column has a row for column %s.%s, which the source does not have.  Correct the row or delete it.",
 							 quote_qualified_identifier(declaration->schema,
 														declaration->table),
 							 quote_identifier(declaration->column));
@@ -378,8 +378,8 @@ decide_id(Decider *decider, PlanTable *table, PlanColumn *column,
 
 	column->mode = ftm_user_column_id_mode(type);
 	if (column->mode == REWRITE_KEEP)
-		ftm_plan_problem(decider->plan,
-						 "Column %s.%s is said to hold user ids (%s), but its type is %s; only uuid, text, varchar, name and char(36) columns can be rewritten.",
+		ftm_plan_problem(decider->plan, PLAN_USER_COLUMNS,
+						 "Column %s.%s is said to hold user ids (%s), but its type is %s.  Only uuid, text, varchar, name and char(36) columns can be rewritten.",
 						 table->name, quote_identifier(column->source->name),
 						 id_column->reason, type->display);
 
@@ -406,8 +406,8 @@ decide_embedded(Decider *decider, PlanTable *table, PlanColumn *column,
 
 	column->mode = ftm_user_column_embedded_mode(type);
 	if (column->mode == REWRITE_KEEP)
-		ftm_plan_problem(decider->plan,
-						 "Column %s.%s is declared to have user ids embedded, but its type is %s; that is possible in text, json, jsonb and arrays of these or of uuid.",
+		ftm_plan_problem(decider->plan, PLAN_USER_COLUMNS,
+						 "Column %s.%s is declared to have user ids embedded, but its type is %s.  That is possible in text, json, jsonb and arrays of these or of uuid.",
 						 table->name, name, type->display);
 
 	/* In binary format, the array would not say that its elements are uuid. */
@@ -484,13 +484,13 @@ report_undecided(Decider *decider, PlanTable *table, PlanColumn *column,
 	if (declaration->known_ids == 0)
 		return;
 	if (is_base(column->source->type, "uuid"))
-		ftm_plan_problem(decider->plan,
-						 "Column %s.%s holds " INT64_FORMAT " user ids without a foreign key, and it is not decided whether they are to be rewritten; execute %s, or with mode = 'ignore' to leave them as they are.",
+		ftm_plan_problem(decider->plan, PLAN_USER_COLUMNS,
+						 "Column %s.%s holds " INT64_FORMAT " user ids without a foreign key, and it is not decided whether they are to be rewritten.  Execute %s, or with mode = 'ignore' to leave them as they are.",
 						 table->name, name, declaration->known_ids,
 						 decision_sql(declaration, "mode = 'id'"));
 	else
-		ftm_plan_warning(decider->plan,
-						 "Column %s.%s holds user ids in " INT64_FORMAT " values, which stay as they are as long as it is not decided; to have them rewritten, execute %s.",
+		ftm_plan_warning(decider->plan, PLAN_USER_COLUMNS,
+						 "Column %s.%s holds user ids in " INT64_FORMAT " values, which stay as they are as long as it is not decided.  To have them rewritten, execute %s.",
 						 table->name, name, declaration->known_ids,
 						 decision_sql(declaration,
 									  declaration->suggestion != NULL &&
@@ -526,7 +526,8 @@ warn_of_hashes(MigrationPlan *plan, const PlanTable *table)
 	}
 	if (hashes.len == 0 || rewritten.len == 0)
 		return;
-	ftm_plan_warning(plan, "Table %s has hashes (%s) beside user ids that are rewritten (%s); hashes that include the ids will not match any more.  To keep an audit trail as it was written, set mode = 'ignore' for these columns in ftm_user_column.",
+	ftm_plan_warning(plan, PLAN_USER_COLUMNS,
+					 "Table %s has hashes (%s) beside user ids that are rewritten (%s); hashes that include the ids will not match any more.  To keep an audit trail as it was written, set mode = 'ignore' for these columns in ftm_user_column.",
 					 table->name, hashes.data, rewritten.data);
 }
 

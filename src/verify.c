@@ -200,7 +200,7 @@ ftm_verify_plan(const MigrationPlan *plan)
 	{
 		VerifyResult *result = make_result("plan", "source and target");
 
-		result->detail = lfirst(cell);
+		result->detail = ftm_plan_finding_text(lfirst(cell));
 		results = lappend(results, result);
 	}
 	return results;

@@ -27,7 +27,6 @@
 #include "storage/ipc.h"
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -494,9 +493,7 @@ invalidate_keys(StringInfo command, StringInfo answer pg_attribute_unused())
 static void
 become_replica(void)
 {
-	if (!superuser() &&
-		pg_parameter_aclcheck("session_replication_role", GetUserId(),
-							  ACL_SET) != ACLCHECK_OK)
+	if (!ftm_target_may_become_replica())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to set parameter \"%s\"",

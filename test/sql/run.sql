@@ -95,12 +95,17 @@ SELECT count(*) FROM teams;
 SELECT run_id, status, calls, error_code, error FROM ftm_run;
 SELECT table_name, status, error_code, error FROM ftm_run_table ORDER BY 1;
 
--- A table with rows: also recorded, by the same run.
+-- A row that does not fit: recorded by the same run.
 INSERT INTO ftm_user_map (source_user_id, target_user_id)
 	SELECT ('00000000-0000-0000-0000-00000000000' || n)::uuid,
 		('aaaaaaaa-0000-0000-0000-00000000000' || n)::uuid
 	FROM generate_series(1, 3) n;
-TRUNCATE teams, notes;
+ALTER TABLE teams ADD CONSTRAINT not_red CHECK (name <> 'red');
+SELECT ftm_run_migration(users => false, workers => 1);
+ALTER TABLE teams DROP CONSTRAINT not_red;
+SELECT run_id, status, calls, error_code, error FROM ftm_run;
+
+-- A table with rows: nothing is begun.
 INSERT INTO teams VALUES (9, NULL, 'mine');
 SELECT ftm_run_migration(users => false, workers => 1);
 SELECT * FROM teams;

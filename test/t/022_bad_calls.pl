@@ -102,7 +102,7 @@ log_in_as('reader', 'r');
 fails_with(
 	'role without BYPASSRLS', '55000',
 	qr/Row-level security hides rows of table public\.sites/,
-	qr/connect as a role with BYPASSRLS/);
+	qr/Connect as a role with BYPASSRLS/);
 log_in_as('postgres', $FtmigrateTest::source_password);
 
 # Nothing was changed by all that.

@@ -1,0 +1,107 @@
+/*-------------------------------------------------------------------------
+ *
+ * check.h
+ *		The preflight: what would stop a migration, or spoil it?
+ *
+ * A preflight is a list of checks (see check.c), each of which adds one result
+ * or several.  Checks change nothing, on either end.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_CHECK_H
+#define FTM_CHECK_H
+
+#include "ftmigrate.h"
+#include "plan.h"
+#include "source.h"
+
+typedef enum CheckStatus
+{
+	CHECK_PASS,
+	CHECK_WARN,					/* worth knowing, or cannot be known for sure */
+	CHECK_FAIL					/* a run would fail, or go wrong */
+} CheckStatus;
+
+/* One row of ftm_check(). */
+typedef struct CheckResult
+{
+	const char *name;			/* of the check */
+	CheckStatus status;
+	int			sqlstate;		/* for a run that stops because of it */
+	char	   *detail;			/* full sentences: what was found */
+	char	   *hint;			/* the remedy; NULL if none is needed */
+} CheckResult;
+
+/*
+ * A preflight under way.  Lives in, and allocates everything in, one memory
+ * context, although each check has a subtransaction of its own.
+ */
+typedef struct Preflight
+{
+	/* what is to be checked */
+	const Scope *scope;
+	bool		for_run;		/* as a run's first step, not ftm_check() */
+	const char *unmapped;		/* as in ftm_plan_build() */
+	bool		rows_allowed;	/* in the tables of the target */
+	bool		verify;
+	int			workers;		/* that load tables */
+	const char *auth_server;	/* where a run creates users, if it exists */
+
+	/* what checks have found, for those after them; NULL: not found */
+	SourceServer *server;
+	SourceConnection *source;
+	SourceConnection *second;	/* another connection, for a few checks */
+	char	   *snapshot;		/* exported by source */
+	MigrationPlan *plan;
+
+	const char *check;			/* name of the check being made */
+	List	   *results;		/* of CheckResult */
+	MemoryContext context;
+} Preflight;
+
+/*
+ * The preflight of a run: connects, exports the snapshot and builds the plan,
+ * all of which it leaves in preflight, in the current memory context.  Makes
+ * only the checks that are cheap and tell for sure that the run would fail;
+ * raises what failed as one error, and what is worth knowing as warnings.
+ * Keeps no lock on a table.  Errors of connecting and reading are raised as
+ * they are.
+ */
+extern void ftm_check_run(Preflight *preflight);
+
+/* What a check says.  hint: NULL for CHECK_PASS only. */
+extern void ftm_check_pass(Preflight *preflight, char *detail);
+extern void ftm_check_warn(Preflight *preflight, char *detail, char *hint);
+extern void ftm_check_fail(Preflight *preflight, int sqlstate, char *detail,
+						   char *hint);
+
+/* checks of the connection to the source and of its server: check_source.c */
+extern void ftm_check_connection(Preflight *preflight);
+extern void ftm_check_encryption(Preflight *preflight);
+extern void ftm_check_server_version(Preflight *preflight);
+extern void ftm_check_session_settings(Preflight *preflight);
+extern void ftm_check_connection_limit(Preflight *preflight);
+extern void ftm_check_pooler_mode(Preflight *preflight);
+extern void ftm_check_snapshot(Preflight *preflight);
+extern void ftm_check_freeze(Preflight *preflight);
+
+/* checks of the target alone: check_target.c */
+extern void ftm_check_worker_slots(Preflight *preflight);
+extern void ftm_check_replication_role(Preflight *preflight);
+extern void ftm_check_empty_tables(Preflight *preflight);
+extern void ftm_check_disk_space(Preflight *preflight);
+
+/* checks of both ends against each other: check_plan.c */
+extern void ftm_check_schema(Preflight *preflight);
+extern void ftm_check_source_tables(Preflight *preflight);
+extern void ftm_check_target_tables(Preflight *preflight);
+extern void ftm_check_triggers(Preflight *preflight);
+extern void ftm_check_sequences(Preflight *preflight);
+extern void ftm_check_user_columns(Preflight *preflight);
+extern void ftm_check_user_map(Preflight *preflight);
+extern void ftm_check_extensions(Preflight *preflight);
+extern void ftm_check_encoding(Preflight *preflight);
+extern void ftm_check_collation(Preflight *preflight);
+extern void ftm_check_statistics(Preflight *preflight);
+
+#endif							/* FTM_CHECK_H */

@@ -1,0 +1,552 @@
+/*-------------------------------------------------------------------------
+ *
+ * check_plan.c
+ *		Checks of both ends against each other.
+ *
+ * Most of it the plan has found already; one check per topic reports it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/uuid.h"
+
+#include "check.h"
+#include "target.h"
+#include "usermap.h"
+
+/* Users without a mapping that are looked for in the source's rows. */
+#define MAX_IDS_SOUGHT		1000
+
+/* What auth.users has and ftm_user_map lacks. */
+typedef struct MissingUsers
+{
+	int64		users;			/* all of them */
+	int64		missing;
+	List	   *ids;			/* of char *: the first MAX_IDS_SOUGHT */
+} MissingUsers;
+
+static void report_topic(Preflight *preflight, PlanTopic topic,
+						 char *pass_detail);
+static bool has_topic(const List *findings, PlanTopic topic);
+static int	count_user_columns(const MigrationPlan *plan);
+static void report_missing_users(Preflight *preflight,
+								 const MissingUsers *missing);
+static MissingUsers find_missing_users(Preflight *preflight);
+static char *find_reference(Preflight *preflight, const MissingUsers *missing);
+static List *needed_extensions(const MigrationPlan *plan);
+static List *add_extension(List *extensions, const CatalogType *type);
+static void compare_database_collations(Preflight *preflight);
+static void compare_column_collations(Preflight *preflight);
+
+/*
+ * Builds the plan, which most of the other checks are about.
+ */
+void
+ftm_check_schema(Preflight *preflight)
+{
+	preflight->plan = ftm_plan_build(preflight->scope, preflight->source,
+									 preflight->unmapped);
+	report_topic(preflight, PLAN_SCHEMA,
+				 psprintf("%d tables of the source have a counterpart that takes all their values.",
+						  list_length(preflight->plan->tables)));
+}
+
+void
+ftm_check_source_tables(Preflight *preflight)
+{
+	report_topic(preflight, PLAN_SOURCE_TABLES,
+				 psprintf("All rows of %d tables of the source can be read.",
+						  list_length(preflight->plan->tables)));
+}
+
+void
+ftm_check_target_tables(Preflight *preflight)
+{
+	report_topic(preflight, PLAN_TARGET_TABLES,
+				 psprintf("%d tables of the target belong to the caller, and can be loaded.",
+						  list_length(preflight->plan->tables)));
+}
+
+void
+ftm_check_triggers(Preflight *preflight)
+{
+	report_topic(preflight, PLAN_TRIGGERS,
+				 "No trigger of the target would fire during the load.");
+}
+
+void
+ftm_check_sequences(Preflight *preflight)
+{
+	report_topic(preflight, PLAN_SEQUENCES,
+				 psprintf("%d sequences of the source have a counterpart that takes their values.",
+						  list_length(preflight->plan->sequences)));
+}
+
+/*
+ * One result for each of the plan's findings, or a pass.
+ */
+static void
+report_topic(Preflight *preflight, PlanTopic topic, char *pass_detail)
+{
+	const MigrationPlan *plan = preflight->plan;
+	ListCell   *lc;
+
+	foreach(lc, plan->problems)
+	{
+		PlanFinding *finding = lfirst(lc);
+
+		if (finding->topic == topic)
+			ftm_check_fail(preflight, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+						   finding->detail, finding->hint);
+	}
+	foreach(lc, plan->warnings)
+	{
+		PlanFinding *finding = lfirst(lc);
+
+		if (finding->topic == topic)
+			ftm_check_warn(preflight, finding->detail, finding->hint);
+	}
+	if (!has_topic(plan->problems, topic) && !has_topic(plan->warnings, topic))
+		ftm_check_pass(preflight, pass_detail);
+}
+
+static bool
+has_topic(const List *findings, PlanTopic topic)
+{
+	ListCell   *lc;
+
+	foreach(lc, findings)
+	{
+		if (((PlanFinding *) lfirst(lc))->topic == topic)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The plan reports what is undecided; that nobody has looked is worth knowing,
+ * too.
+ */
+void
+ftm_check_user_columns(Preflight *preflight)
+{
+	const char *params[1] = {ftm_catalog_array_text(preflight->scope->schemas)};
+	const char *schema = ftm_extension_schema_quoted();
+	RowSet	   *rows;
+
+	report_topic(preflight, PLAN_USER_COLUMNS,
+				 psprintf("%d columns with user ids are rewritten.",
+						  count_user_columns(preflight->plan)));
+	if (preflight->for_run)
+		return;
+	rows = ftm_target_query_as_owner(psprintf("SELECT EXISTS (SELECT FROM %s.ftm_user_column"
+											  " WHERE schema_name = ANY ($1::pg_catalog.text[])"
+											  " AND known_ids IS NOT NULL)",
+											  schema),
+									 1, params);
+	if (!ftm_rowset_bool(rows, 0, 0))
+		ftm_check_warn(preflight,
+					   "Nobody has looked for user ids in columns without a foreign key, and those would stay as they are.",
+					   psprintf("Execute SELECT * FROM %s.ftm_scan_user_ids(), or enter the columns that you know of in %s.ftm_user_column.",
+								schema, schema));
+}
+
+/* Columns of the plan whose user ids are rewritten. */
+static int
+count_user_columns(const MigrationPlan *plan)
+{
+	int			count = 0;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, plan->tables)
+	{
+		foreach(lc2, ((PlanTable *) lfirst(lc))->columns)
+		{
+			if (((PlanColumn *) lfirst(lc2))->mode != REWRITE_KEEP)
+				count++;
+		}
+	}
+	return count;
+}
+
+void
+ftm_check_user_map(Preflight *preflight)
+{
+	MissingUsers missing;
+
+	if (count_user_columns(preflight->plan) == 0)
+	{
+		ftm_check_pass(preflight, "No column needs the user map.");
+		return;
+	}
+	missing = find_missing_users(preflight);
+	if (missing.missing == 0)
+		ftm_check_pass(preflight,
+					   psprintf("All " INT64_FORMAT " users of the source are in the user map.",
+								missing.users));
+	else if (ftm_options_auth_server(preflight->auth_server, true) != NULL)
+		ftm_check_pass(preflight,
+					   psprintf("A run is to create " INT64_FORMAT " of " INT64_FORMAT " users by server %s: they are not in the user map yet.",
+								missing.missing, missing.users,
+								quote_identifier(preflight->auth_server)));
+	else
+		report_missing_users(preflight, &missing);
+}
+
+/*
+ * A user without a mapping does no harm unless a row refers to it by a column
+ * in which that is an error, so that is what is looked for.
+ */
+static void
+report_missing_users(Preflight *preflight, const MissingUsers *missing)
+{
+	char	   *reference = find_reference(preflight, missing);
+	char	   *detail;
+	char	   *hint;
+
+	detail = psprintf(INT64_FORMAT " of " INT64_FORMAT " users of the source are not in the user map, such as %s.",
+					  missing->missing, missing->users,
+					  (char *) linitial(missing->ids));
+	hint = psprintf("Have the run create them in the new auth service, which takes a server %s of ftm_stack_auth, or enter them in %s.ftm_user_map.",
+					quote_identifier(preflight->auth_server),
+					ftm_extension_schema_quoted());
+	if (reference != NULL)
+		ftm_check_fail(preflight, ERRCODE_FOREIGN_KEY_VIOLATION,
+					   psprintf("%s  %s", detail, reference), hint);
+	else if (missing->missing > MAX_IDS_SOUGHT)
+		ftm_check_warn(preflight,
+					   psprintf("%s  No row that must have a known user refers to the first %d of them; the others were not looked for.",
+								detail, MAX_IDS_SOUGHT),
+					   hint);
+	else
+		ftm_check_warn(preflight,
+					   psprintf("%s  No row that must have a known user refers to them.",
+								detail),
+					   hint);
+}
+
+/*
+ * The source's ids come as a stream, so that a million of them take no memory
+ * but that of the map.
+ */
+static MissingUsers
+find_missing_users(Preflight *preflight)
+{
+	UserMap    *map = ftm_usermap_load(preflight->context);
+	MissingUsers result = {0};
+	char	   *data;
+	int			length;
+
+	ftm_source_copy_begin(preflight->source,
+						  "COPY (SELECT id FROM auth.users) TO STDOUT",
+						  1, false);
+	while ((length = ftm_source_copy_read(preflight->source, &data, true)) >= 0)
+	{
+		char	   *id = pnstrdup(data, Max(length - 1, 0));
+		pg_uuid_t  *source;
+		uint8		target[UUID_LEN];
+
+		CHECK_FOR_INTERRUPTS();
+		source = DatumGetUUIDP(DirectFunctionCall1(uuid_in,
+												   CStringGetDatum(id)));
+		result.users++;
+		if (!ftm_usermap_target(map, source->data, target) &&
+			result.missing++ < MAX_IDS_SOUGHT)
+			result.ids = lappend(result.ids, id);
+		else
+			pfree(id);
+		pfree(source);
+	}
+	return result;
+}
+
+/*
+ * Where the source has a missing user in a column in which that is an error,
+ * as a sentence; NULL if nowhere.  Reads each of these tables once, at most.
+ */
+static char *
+find_reference(Preflight *preflight, const MissingUsers *missing)
+{
+	const char *params[1] = {ftm_catalog_array_text(missing->ids)};
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, preflight->plan->tables)
+	{
+		PlanTable  *table = lfirst(lc);
+
+		if (!table->source->readable || table->source->row_security_active)
+			continue;
+		foreach(lc2, table->columns)
+		{
+			PlanColumn *column = lfirst(lc2);
+			char	   *name = ftm_catalog_quote(column->source->name);
+			RowSet	   *rows;
+
+			if (!column->unmapped_is_error ||
+				(column->mode != REWRITE_UUID && column->mode != REWRITE_TEXT))
+				continue;
+			rows = ftm_source_query(preflight->source,
+									psprintf(column->mode == REWRITE_UUID ?
+											 "SELECT %s::pg_catalog.uuid FROM %s%s WHERE %s = ANY ($1::pg_catalog.uuid[]) LIMIT 1" :
+											 "SELECT %s FROM %s%s WHERE pg_catalog.lower(%s::pg_catalog.text) = ANY ($1::pg_catalog.text[]) LIMIT 1",
+											 name,
+											 table->source->relkind == RELKIND_PARTITIONED_TABLE ?
+											 "" : "ONLY ",
+											 ftm_catalog_quote_qualified(table->source->schema,
+																		 table->source->name),
+											 name),
+									1, params);
+			if (rows->nrows > 0)
+				return psprintf("Column %s.%s refers to user %s, which would end the load.",
+								table->name,
+								quote_identifier(column->source->name),
+								ftm_rowset_value(rows, 0, 0));
+		}
+	}
+	return NULL;
+}
+
+/*
+ * An extension whose type a column of the source has is needed, unless the
+ * target's column does without.
+ */
+void
+ftm_check_extensions(Preflight *preflight)
+{
+	List	   *needed = needed_extensions(preflight->plan);
+	int			missing = 0;
+	ListCell   *lc;
+
+	foreach(lc, needed)
+	{
+		const char *params[1] = {lfirst(lc)};
+		RowSet	   *rows;
+
+		rows = ftm_target_query("SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = $1),"
+								" EXISTS (SELECT FROM pg_catalog.pg_available_extensions WHERE name = $1)",
+								1, params);
+		if (ftm_rowset_bool(rows, 0, 0))
+			continue;
+		missing++;
+		ftm_check_fail(preflight, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+					   psprintf("Columns of the source have types of extension %s, which the target does not have.",
+								quote_identifier(params[0])),
+					   psprintf(ftm_rowset_bool(rows, 0, 1) ?
+								"Execute CREATE EXTENSION %s." :
+								"Install the package that extension %s comes with, then execute CREATE EXTENSION.",
+								quote_identifier(params[0])));
+	}
+	if (missing == 0)
+		ftm_check_pass(preflight,
+					   psprintf("The target has all %d extensions that the source's columns need.",
+								list_length(needed)));
+}
+
+/* Names of extensions, each once. */
+static List *
+needed_extensions(const MigrationPlan *plan)
+{
+	List	   *extensions = NIL;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, plan->tables)
+	{
+		PlanTable  *table = lfirst(lc);
+
+		foreach(lc2, table->source->columns)
+		{
+			CatalogColumn *column = lfirst(lc2);
+			PlanColumn *planned = ftm_plan_column(table, column->name);
+
+			if (planned == NULL || !planned->type_differs)
+				extensions = add_extension(extensions, column->type);
+		}
+	}
+	foreach(lc, plan->unmatched)
+	{
+		foreach(lc2, ((CatalogTable *) lfirst(lc))->columns)
+			extensions = add_extension(extensions,
+									   ((CatalogColumn *) lfirst(lc2))->type);
+	}
+	return extensions;
+}
+
+static List *
+add_extension(List *extensions, const CatalogType *type)
+{
+	ListCell   *lc;
+
+	if (type->base != NULL)
+		extensions = add_extension(extensions, type->base);
+	if (type->extension == NULL)
+		return extensions;
+	foreach(lc, extensions)
+	{
+		if (strcmp(lfirst(lc), type->extension) == 0)
+			return extensions;
+	}
+	return lappend(extensions, type->extension);
+}
+
+/*
+ * Text would be converted; but checksums are computed over the stored bytes.
+ */
+void
+ftm_check_encoding(Preflight *preflight)
+{
+	RowSet	   *rows = ftm_source_query(preflight->source,
+										"SELECT pg_catalog.current_setting('server_encoding')",
+										0, NULL);
+	const char *source = ftm_rowset_value(rows, 0, 0);
+	const char *target = GetDatabaseEncodingName();
+	char	   *detail;
+	char	   *hint;
+
+	if (strcmp(source, target) == 0)
+	{
+		ftm_check_pass(preflight,
+					   psprintf("Both databases have encoding %s.", target));
+		return;
+	}
+	detail = psprintf("The source has encoding %s, the target has %s: verification would find every text different that is not plain ASCII.",
+					  source, target);
+	hint = psprintf("Create the target database with ENCODING %s.",
+					quote_literal_cstr(source));
+	if (preflight->verify)
+		ftm_check_fail(preflight, ERRCODE_FEATURE_NOT_SUPPORTED, detail, hint);
+	else
+		ftm_check_warn(preflight, detail, hint);
+}
+
+void
+ftm_check_collation(Preflight *preflight)
+{
+	List	   *before = list_copy(preflight->results);
+
+	compare_database_collations(preflight);
+	compare_column_collations(preflight);
+	if (list_length(preflight->results) == list_length(before))
+		ftm_check_pass(preflight,
+					   "Databases and columns have the same collations on both ends.");
+}
+
+static void
+compare_database_collations(Preflight *preflight)
+{
+	/* columns that came with 15 and changed their name in 17 */
+	static const char sql[] =
+		"SELECT coalesce(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c'),"
+		" d.datcollate, d.datctype,"
+		" coalesce(pg_catalog.to_jsonb(d) ->> 'daticulocale',"
+		"  pg_catalog.to_jsonb(d) ->> 'datlocale', '')"
+		" FROM pg_catalog.pg_database d"
+		" WHERE d.datname = pg_catalog.current_database()";
+	RowSet	   *source = ftm_source_query(preflight->source, sql, 0, NULL);
+	RowSet	   *target = ftm_target_query(sql, 0, NULL);
+	bool		same = true;
+
+	for (int column = 0; column < source->ncolumns; column++)
+		same &= strcmp(ftm_rowset_value(source, 0, column),
+					   ftm_rowset_value(target, 0, column)) == 0;
+	if (same)
+		return;
+	ftm_check_warn(preflight,
+				   psprintf("The database's collation is \"%s\", ctype \"%s\", ICU locale \"%s\" in the source, and \"%s\", \"%s\", \"%s\" in the target: text may be sorted, and upper and lower case be told, in another way.",
+							ftm_rowset_value(source, 0, 1),
+							ftm_rowset_value(source, 0, 2),
+							ftm_rowset_value(source, 0, 3),
+							ftm_rowset_value(target, 0, 1),
+							ftm_rowset_value(target, 0, 2),
+							ftm_rowset_value(target, 0, 3)),
+				   "Create the target database with the source's LC_COLLATE and LC_CTYPE, if the order of texts matters, or if unique indexes use lower(), upper() or citext.");
+}
+
+static void
+compare_column_collations(Preflight *preflight)
+{
+	/* "Default" in both databases is the business of the check above. */
+	static const char sql[] =
+		"SELECT n.nspname, c.relname, a.attname,"
+		" pg_catalog.quote_ident(ln.nspname) || '.' ||"
+		"  pg_catalog.quote_ident(l.collname)"
+		" FROM pg_catalog.pg_attribute a"
+		" JOIN pg_catalog.pg_class c ON c.oid = a.attrelid"
+		" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+		" JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation"
+		" JOIN pg_catalog.pg_namespace ln ON ln.oid = l.collnamespace"
+		" WHERE n.nspname = ANY ($1::pg_catalog.text[])"
+		" AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped"
+		" ORDER BY 1, 2, 3";
+	const char *params[1] = {ftm_catalog_array_text(preflight->scope->schemas)};
+	RowSet	   *source = ftm_source_query(preflight->source, sql, 1, params);
+	RowSet	   *target = ftm_target_query(sql, 1, params);
+	int			t = 0;
+
+	/* both are sorted in the same way: attributes of type name compare in C */
+	for (int s = 0; s < source->nrows; s++)
+	{
+		CatalogTable *table = ftm_catalog_table(preflight->plan->source,
+												ftm_rowset_value(source, s, 0),
+												ftm_rowset_value(source, s, 1));
+		int			order = 1;
+
+		for (; t < target->nrows; t++)
+		{
+			order = 0;
+			for (int column = 0; column < 3 && order == 0; column++)
+				order = strcmp(ftm_rowset_value(target, t, column),
+							   ftm_rowset_value(source, s, column));
+			if (order >= 0)
+				break;
+		}
+		if (order != 0 || t >= target->nrows || table == NULL ||
+			ftm_plan_table_of_source(preflight->plan, table->oid) == NULL ||
+			strcmp(ftm_rowset_value(source, s, 3),
+				   ftm_rowset_value(target, t, 3)) == 0)
+			continue;
+		ftm_check_warn(preflight,
+					   psprintf("Column %s.%s has collation %s in the source and %s in the target.",
+								table->qualified,
+								quote_identifier(ftm_rowset_value(source, s, 2)),
+								ftm_rowset_value(source, s, 3),
+								ftm_rowset_value(target, t, 3)),
+					   "Give the column of the target the source's collation, if the order of its texts matters, or if it is nondeterministic on one end.");
+	}
+}
+
+/*
+ * Estimates rest on the source's statistics.
+ */
+void
+ftm_check_statistics(Preflight *preflight)
+{
+	StringInfoData names;
+	int			missing = 0;
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	foreach(lc, preflight->plan->tables)
+	{
+		PlanTable  *table = lfirst(lc);
+
+		if (table->source->rows < 0)
+			appendStringInfo(&names, "%s%s", missing++ > 0 ? ", " : "",
+							 table->name);
+	}
+	if (missing > 0)
+		ftm_check_warn(preflight,
+					   psprintf("The source has never counted the rows of: %s; ftm_plan() cannot tell how many they are.",
+								names.data),
+					   "Execute ANALYZE in the source, if that matters.");
+	else
+		ftm_check_pass(preflight, "The source has statistics of all tables.");
+}

@@ -1,0 +1,407 @@
+/*-------------------------------------------------------------------------
+ *
+ * check_source.c
+ *		Checks of the connection to the source and of its server.
+ *
+ * The source is only read, and nothing here needs more rights there than a
+ * migration does; what such a role cannot see is said to be unknown.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "check.h"
+#include "compat.h"
+
+/* hash_record_extended() and client_connection_check_interval came with it. */
+#define OLDEST_SOURCE_VERSION	140000
+
+/* How long writes are watched; servers report them at most once a second. */
+#define WATCH_MILLISECONDS		1200
+
+/* Tables that a warning names. */
+#define MAX_NAMED_TABLES		5
+
+/* What is known about writes at one moment. */
+typedef struct WriteCounters
+{
+	RowSet	   *tables;			/* name, number of rows written so far */
+	int64		next_xid;
+} WriteCounters;
+
+static int64 free_connections(Preflight *preflight, char **limit);
+static char *backend_pid(SourceConnection *source);
+static WriteCounters read_write_counters(Preflight *preflight);
+static void watch(void);
+static const char *describe_writes(const WriteCounters *before,
+							 const WriteCounters *after);
+static char *describe_writers(Preflight *preflight);
+
+void
+ftm_check_connection(Preflight *preflight)
+{
+	RowSet	   *rows;
+
+	if (preflight->server == NULL)
+		preflight->server = ftm_options_source_server(preflight->scope->source);
+	preflight->source = ftm_source_connect(preflight->server,
+										   preflight->context);
+	rows = ftm_source_query(preflight->source,
+							"SELECT current_user, pg_catalog.current_database()",
+							0, NULL);
+	ftm_check_pass(preflight,
+				   psprintf("Role %s is connected to database %s.",
+							quote_identifier(ftm_rowset_value(rows, 0, 0)),
+							quote_identifier(ftm_rowset_value(rows, 0, 1))));
+}
+
+void
+ftm_check_encryption(Preflight *preflight)
+{
+	char	   *hint = psprintf("Execute ALTER SERVER %s OPTIONS (sslmode 'verify-full', sslrootcert '...') with the certificate that the source's provider publishes, or SET sslmode if the option is there.",
+								quote_identifier(preflight->server->name));
+
+	switch (ftm_source_encryption(preflight->source))
+	{
+		case SOURCE_LOCAL:
+			ftm_check_pass(preflight, "The connection does not leave this machine.");
+			break;
+		case SOURCE_VERIFIED:
+			ftm_check_pass(preflight, "The connection is encrypted, and the source has proven who it is.");
+			break;
+		case SOURCE_NOT_VERIFIED:
+			ftm_check_warn(preflight, "The connection is encrypted, but nobody has checked that the source is who it claims to be.",
+						   hint);
+			break;
+		case SOURCE_NOT_ENCRYPTED:
+			ftm_check_warn(preflight, "The connection is not encrypted: everybody on its way can read and change the rows.",
+						   hint);
+			break;
+	}
+}
+
+/*
+ * An older source could not be read at all, so there is no use in going on
+ * with it.
+ */
+void
+ftm_check_server_version(Preflight *preflight)
+{
+	RowSet	   *rows = ftm_source_query(preflight->source,
+										"SELECT pg_catalog.current_setting('server_version')",
+										0, NULL);
+	char	   *version = ftm_rowset_value(rows, 0, 0);
+
+	if (ftm_source_version(preflight->source) >= OLDEST_SOURCE_VERSION)
+	{
+		ftm_check_pass(preflight, psprintf("The source is PostgreSQL %s.", version));
+		return;
+	}
+	ftm_check_fail(preflight, ERRCODE_FEATURE_NOT_SUPPORTED,
+				   psprintf("The source is PostgreSQL %s.", version),
+				   "Upgrade the source to PostgreSQL 14 or later: verification needs functions that came with it.");
+	ftm_source_disconnect(preflight->source);
+	preflight->source = NULL;
+}
+
+void
+ftm_check_session_settings(Preflight *preflight)
+{
+	ftm_source_check_timeouts(preflight->source);
+	ftm_check_pass(preflight, "All timeouts of the session are off, and it is read-only.");
+}
+
+/*
+ * A run has one connection for itself and one for each worker.  One more is
+ * opened, and kept for the next checks, so that a limit that cannot be read,
+ * such as a pooler's, is at least not 1.
+ */
+void
+ftm_check_connection_limit(Preflight *preflight)
+{
+	char	   *limit = NULL;
+	int64		available;
+
+	preflight->second = ftm_source_connect(preflight->server,
+										   preflight->context);
+	available = free_connections(preflight, &limit) + 2;
+	if (available <= preflight->workers)
+		ftm_check_fail(preflight, ERRCODE_TOO_MANY_CONNECTIONS,
+					   psprintf("Only " INT64_FORMAT " connections to the source are free because of %s; a run with %d workers needs %d.",
+								available, limit, preflight->workers,
+								preflight->workers + 1),
+					   psprintf("Set ftmigrate.workers to " INT64_FORMAT " or less, close other connections, or raise that limit.",
+								Max(available - 1, 1)));
+	else
+		ftm_check_pass(preflight,
+					   psprintf("A run with %d workers needs %d connections, and about " INT64_FORMAT " are free.",
+								preflight->workers, preflight->workers + 1,
+								available));
+}
+
+/*
+ * How many more connections the source accepts, as far as its own limits say;
+ * limit gets the name of the tightest.  Those of the role and of the database
+ * do not count for superusers.
+ */
+static int64
+free_connections(Preflight *preflight, char **limit)
+{
+	static const char sql[] =
+		"WITH used AS ("
+		" SELECT count(*) AS everywhere,"
+		"  count(*) FILTER (WHERE a.usesysid = r.oid) AS of_role,"
+		"  count(*) FILTER (WHERE a.datid = d.oid) AS of_database"
+		" FROM pg_catalog.pg_stat_activity a, pg_catalog.pg_roles r,"
+		"  pg_catalog.pg_database d"
+		" WHERE a.datid IS NOT NULL AND r.rolname = current_user"
+		" AND d.datname = pg_catalog.current_database())"
+		" SELECT l.name, l.free FROM used, pg_catalog.pg_roles r,"
+		"  pg_catalog.pg_database d,"
+		" LATERAL (VALUES"
+		"  ('max_connections', pg_catalog.current_setting('max_connections')::int8"
+		"   - CASE WHEN r.rolsuper THEN 0 ELSE"
+		"    pg_catalog.current_setting('superuser_reserved_connections')::int8"
+		"    + coalesce(pg_catalog.current_setting('reserved_connections', true), '0')::int8 END"
+		"   - used.everywhere),"
+		"  ('the connection limit of the role', CASE WHEN r.rolconnlimit >= 0"
+		"   AND NOT r.rolsuper THEN r.rolconnlimit - used.of_role END),"
+		"  ('the connection limit of the database', CASE WHEN d.datconnlimit >= 0"
+		"   AND NOT r.rolsuper THEN d.datconnlimit - used.of_database END)"
+		" ) l(name, free)"
+		" WHERE r.rolname = current_user"
+		" AND d.datname = pg_catalog.current_database()"
+		" AND l.free IS NOT NULL ORDER BY l.free LIMIT 1";
+	RowSet	   *rows = ftm_source_query(preflight->source, sql, 0, NULL);
+
+	*limit = ftm_rowset_value(rows, 0, 0);
+	return ftm_rowset_int64(rows, 0, 1);
+}
+
+/*
+ * A pooler in transaction mode lends a server process for one transaction, so
+ * while another session of ours is in a transaction, this one gets another
+ * process than before.
+ */
+void
+ftm_check_pooler_mode(Preflight *preflight)
+{
+	char	   *before = backend_pid(preflight->source);
+	char	   *after;
+	bool		pooled;
+
+	(void) ftm_source_export_snapshot(preflight->second);
+	after = backend_pid(preflight->source);
+	ftm_source_end_snapshot(preflight->second);
+
+	pooled = ftm_source_backend_pid(preflight->source) != atoi(after);
+	if (strcmp(before, after) != 0)
+		ftm_check_fail(preflight, ERRCODE_FEATURE_NOT_SUPPORTED,
+					   "The source's process changed from one statement to the next: this is a pooler in transaction mode, which keeps neither settings nor snapshots.",
+					   "Use the direct connection or the pooler's session mode (port 5432).");
+	else if (pooled)
+		ftm_check_pass(preflight, "The connection goes through a pooler, which keeps the session; its own limit of clients cannot be read.");
+	else
+		ftm_check_pass(preflight, "There is no pooler between here and the source.");
+}
+
+static char *
+backend_pid(SourceConnection *source)
+{
+	RowSet	   *rows = ftm_source_query(source,
+										"SELECT pg_catalog.pg_backend_pid()",
+										0, NULL);
+
+	return ftm_rowset_value(rows, 0, 0);
+}
+
+/*
+ * A run exports the snapshot for its workers.
+ */
+void
+ftm_check_snapshot(Preflight *preflight)
+{
+	preflight->snapshot = ftm_source_export_snapshot(preflight->source);
+	if (preflight->for_run)
+		return;
+	if (preflight->second == NULL)
+	{
+		ftm_check_fail(preflight, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+					   "A snapshot was exported, but not imported, because there is no second connection to the source.",
+					   "Do first what the row of check \"connection limit\" says.");
+		return;
+	}
+	ftm_source_import_snapshot(preflight->second, preflight->snapshot);
+	ftm_source_disconnect(preflight->second);
+	preflight->second = NULL;
+	ftm_check_pass(preflight, "A second connection sees the snapshot of the first one.");
+}
+
+/*
+ * Does anybody write to the source?  What is visible from outside is this
+ * moment: transactions under way, and counters that run behind.  So a pass
+ * says what was looked at, and no more.
+ */
+void
+ftm_check_freeze(Preflight *preflight)
+{
+	static const char hint[] = "Stop the application and its jobs before ftm_run_migration(): rows written after its snapshot stay behind.";
+	RowSet	   *rows;
+	WriteCounters before;
+	WriteCounters after;
+	const char *writes;
+	char	   *writers;
+
+	/* inside of it, nothing new would be seen */
+	ftm_source_end_snapshot(preflight->source);
+	rows = ftm_source_query(preflight->source,
+							"SELECT pg_catalog.pg_is_in_recovery(),"
+							" pg_catalog.current_setting('track_counts')",
+							0, NULL);
+	if (ftm_rowset_bool(rows, 0, 0))
+	{
+		ftm_check_warn(preflight, "The source is a replica: who writes to its primary cannot be seen from here, nor how far it runs behind.",
+					   "Stop all writers, and wait until the replica has replayed everything, before ftm_run_migration().");
+		return;
+	}
+	before = read_write_counters(preflight);
+	watch();
+	after = read_write_counters(preflight);
+
+	writes = describe_writes(&before, &after);
+	writers = describe_writers(preflight);
+	if (writes != NULL || writers != NULL)
+		ftm_check_warn(preflight,
+					   psprintf("The source is being written to, or may be: %s%s%s.",
+								writes != NULL ? writes : "",
+								writes != NULL && writers != NULL ? "; " : "",
+								writers != NULL ? writers : ""),
+					   pstrdup(hint));
+	else if (strcmp(ftm_rowset_value(rows, 0, 1), "on") != 0)
+		ftm_check_warn(preflight, "No session is writing to the source at this moment, but it does not count writes, since track_counts is off.",
+					   pstrdup(hint));
+	else
+		ftm_check_pass(preflight,
+					   psprintf("No session is writing to the source at this moment, and no write was counted for %.1f seconds.",
+								WATCH_MILLISECONDS / 1000.0));
+}
+
+/*
+ * Users change, too, when the application is in use.
+ */
+static WriteCounters
+read_write_counters(Preflight *preflight)
+{
+	static const char sql[] =
+		"SELECT pg_catalog.quote_ident(schemaname) || '.' ||"
+		"  pg_catalog.quote_ident(relname),"
+		" n_tup_ins + n_tup_upd + n_tup_del"
+		" FROM pg_catalog.pg_stat_user_tables"
+		" WHERE schemaname = 'auth'"
+		" OR schemaname = ANY ($1::pg_catalog.text[]) ORDER BY relid";
+	const char *params[1] = {ftm_catalog_array_text(preflight->scope->schemas)};
+	WriteCounters counters;
+	RowSet	   *rows;
+
+	(void) ftm_source_query(preflight->source,
+							"SELECT pg_catalog.pg_stat_clear_snapshot()",
+							0, NULL);
+	counters.tables = ftm_source_query(preflight->source, sql, 1, params);
+	rows = ftm_source_query(preflight->source,
+							"SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())",
+							0, NULL);
+	counters.next_xid = ftm_rowset_int64(rows, 0, 0);
+	return counters;
+}
+
+static void
+watch(void)
+{
+	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												  WATCH_MILLISECONDS);
+	long		left;
+
+	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+												   end)) > 0)
+	{
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 left, ftm_wait_event());
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/*
+ * What was written between two readings; NULL if nothing.  A table that came
+ * or went meanwhile shifts the others: that is a write, too.
+ */
+static const char *
+describe_writes(const WriteCounters *before, const WriteCounters *after)
+{
+	StringInfoData text;
+	int			changed = 0;
+
+	initStringInfo(&text);
+	for (int row = 0; row < after->tables->nrows; row++)
+	{
+		const char *name = ftm_rowset_value(after->tables, row, 0);
+
+		if (row < before->tables->nrows &&
+			strcmp(name, ftm_rowset_value(before->tables, row, 0)) == 0 &&
+			ftm_rowset_int64(before->tables, row, 1) ==
+			ftm_rowset_int64(after->tables, row, 1))
+			continue;
+		if (changed++ < MAX_NAMED_TABLES)
+			appendStringInfo(&text, "%s%s", changed > 1 ? ", " : "", name);
+	}
+	if (changed > 0)
+		return psprintf("rows were written to %d tables within a second (%s%s)",
+						changed, text.data,
+						changed > MAX_NAMED_TABLES ? ", ..." : "");
+	if (after->next_xid > before->next_xid)
+		return "transactions that write ended within a second, in this database or in others of the server";
+	return NULL;
+}
+
+/*
+ * Sessions of this database, other than our own, that have written in a
+ * transaction that goes on; NULL if there are none.
+ */
+static char *
+describe_writers(Preflight *preflight)
+{
+	static const char sql[] =
+		"SELECT count(*) FILTER (WHERE backend_xid IS NOT NULL),"
+		" pg_catalog.min(usename::pg_catalog.text) FILTER (WHERE backend_xid IS NOT NULL),"
+		" count(*) FILTER (WHERE backend_type IS NULL),"
+		" (SELECT count(*) FROM pg_catalog.pg_prepared_xacts"
+		"  WHERE database = pg_catalog.current_database())"
+		" FROM pg_catalog.pg_stat_activity"
+		" WHERE datname = pg_catalog.current_database()"
+		" AND pid <> pg_catalog.pg_backend_pid()"
+		" AND coalesce(backend_type, 'client backend') = 'client backend'";
+	RowSet	   *rows = ftm_source_query(preflight->source, sql, 0, NULL);
+	int64		writing = ftm_rowset_int64(rows, 0, 0);
+	int64		hidden = ftm_rowset_int64(rows, 0, 2);
+	int64		prepared = ftm_rowset_int64(rows, 0, 3);
+	StringInfoData text;
+
+	initStringInfo(&text);
+	if (writing > 0)
+		appendStringInfo(&text, INT64_FORMAT " other sessions have written and not committed yet, one of them of role %s",
+						 writing, quote_identifier(ftm_rowset_value(rows, 0, 1)));
+	if (prepared > 0)
+		appendStringInfo(&text, "%s" INT64_FORMAT " prepared transactions are waiting for COMMIT PREPARED",
+						 text.len > 0 ? "; " : "", prepared);
+	if (hidden > 0)
+		appendStringInfo(&text, "%s" INT64_FORMAT " other sessions cannot be looked at without the rights of pg_read_all_stats",
+						 text.len > 0 ? "; " : "", hidden);
+	return text.len > 0 ? text.data : NULL;
+}
