@@ -162,13 +162,15 @@ is($target->sql("SELECT count(*) FROM ftm_rollback($run, force => true)"),
 is_deeply(rows_left(), [], 'and the tables are left empty');
 
 # An unfinished run, too.
-$target->sql(
-	q(SET session_replication_role = replica; INSERT INTO public.event_logs (event_type) VALUES ('mine')));
+$target->sql('ALTER TABLE public.event_logs ADD CONSTRAINT nothing CHECK (false)');
 $target->sql_error('SELECT ftm_run_migration(users => false)');
+$target->sql('ALTER TABLE public.event_logs DROP CONSTRAINT nothing');
 $run = $target->sql(q(SELECT max(run_id) FROM ftm_run WHERE status = 'failed'));
 isnt($run, '', 'a run fails');
+$target->sql(
+	q(SET session_replication_role = replica; INSERT INTO public.event_logs (event_type) VALUES ('mine')));
 $target->sql("SELECT ftm_rollback($run)");
-is_deeply(rows_left(), ['"public"."event_logs"'], 'rolled back, but not the rows that were there');
+is_deeply(rows_left(), ['"public"."event_logs"'], 'rolled back, but not the rows that are not the run\'s');
 is_deeply(state_of_target(), $before, 'all else is what it was');
 
 # Who may not: a role that does not own the tables.
