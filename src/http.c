@@ -24,6 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "ftmigrate.h"
 #include "http.h"
 
 /* Longest wait without looking at the latch, in milliseconds. */
@@ -218,6 +219,7 @@ set_options(HttpClient *client, Transfer *transfer, const char *method,
 {
 	SET_OPTION(CURLOPT_URL, url);
 	SET_OPTION(CURLOPT_PROTOCOLS_STR, "http,https");
+	SET_OPTION(CURLOPT_USERAGENT, FTM_EXTENSION_NAME);
 	/* The key must not follow a redirect to wherever it leads. */
 	SET_OPTION(CURLOPT_FOLLOWLOCATION, 0L);
 	SET_OPTION(CURLOPT_SSL_VERIFYPEER, 1L);

@@ -319,6 +319,9 @@ refusal(const StackAnswer *answer)
 {
 	if (answer->status == 429 || answer->status == 425)
 		return STACK_BUSY;
+	/* The API does not redirect: this is something else. */
+	if (answer->status >= 300 && answer->status < 400)
+		return STACK_MISCONFIGURED;
 	if (answer->status < 400 || answer->status >= 500 ||
 		answer->status == 408)
 		return STACK_IN_DOUBT;
@@ -581,7 +584,8 @@ report_hint(const StackAnswer *answer)
 		return "Enable password authentication in the Stack Auth project.";
 	if (answer->status == 401 || answer->status == 403)
 		return "Correct the option secret_server_key with ALTER USER MAPPING; the key must be a server key of this project.";
-	if (answer->verdict == STACK_NOT_SENT || answer->status == 404)
+	if (answer->verdict == STACK_NOT_SENT || answer->status == 404 ||
+		(answer->status > 0 && answer->status < 400))
 		return "Check the option api_url and the network of the target server.";
 	return "Call the function again: what is complete is kept.";
 }

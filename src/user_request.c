@@ -12,18 +12,13 @@
  */
 #include "postgres.h"
 
-#include "common/base64.h"
-#include "mb/pg_wchar.h"
 #include "utils/json.h"
 
 #include "user_request.h"
+#include "user_rules.h"
 
-/* What the service takes, and where it fails: see its API's description. */
-#define MAX_DISPLAY_NAME	256 /* UTF-16 units */
-#define MAX_METADATA_DEPTH	400
-#define MAX_METADATA_SIZE	(512 * 1024)
-#define MAX_URL_LENGTH		4096
-#define BCRYPT_LENGTH		60
+/* Longest name that the service takes, in UTF-16 units. */
+#define MAX_DISPLAY_NAME	256
 
 /* Microsoft's tenant of personal accounts, whose ids differ. */
 #define PERSONAL_TENANT		"9188040d-6c67-4c5b-b112-36a304b66dad"
@@ -89,9 +84,6 @@ static void judge_factors(Decider *decider);
 static void judge_identities(Decider *decider);
 static void judge_ways_in(Decider *decider);
 static void judge_rest(Decider *decider);
-static bool email_is_accepted(const char *email);
-static bool hash_is_accepted(const char *hash);
-static char *totp_base64(const char *base32);
 static const char *account_of(const SourceIdentity *identity,
 							  const char **provider);
 static bool project_has(const StackProject *project, const char *provider);
@@ -199,7 +191,7 @@ judge_email(Decider *decider)
 
 	if (user->email == NULL || user->deleted_at != NULL)
 		return;
-	if (!email_is_accepted(user->email))
+	if (!ftm_user_rules_email_is_accepted(user->email))
 	{
 		apply_policy(decider, POLICY_REFUSED_EMAIL);
 		lose(decider, "e-mail");
@@ -223,7 +215,7 @@ judge_hash(Decider *decider)
 	if (user->password_hash == NULL || user->deleted_at != NULL)
 		return;
 	decision->had_password = true;
-	if (!hash_is_accepted(user->password_hash))
+	if (!ftm_user_rules_hash_is_accepted(user->password_hash))
 	{
 		apply_policy(decider, POLICY_REFUSED_HASH);
 		lose(decider, "password");
@@ -244,7 +236,7 @@ judge_factors(Decider *decider)
 	if (!decision->has_mfa)
 		return;
 	if (user->totp_secret != NULL)
-		decider->totp = totp_base64(user->totp_secret);
+		decider->totp = ftm_user_rules_totp_base64(user->totp_secret);
 	if (decider->totp == NULL)
 	{
 		decision->loses_mfa = true;
@@ -333,7 +325,7 @@ add_email(Decider *decider, const char *email)
 		pg_strcasecmp(email, decider->email) == 0 ||
 		decider->decision->treatment >= TREAT_DISABLE)
 		return;
-	if (!email_is_accepted(email))
+	if (!ftm_user_rules_email_is_accepted(email))
 	{
 		lose(decider, "second e-mail");
 		return;
@@ -401,102 +393,6 @@ lose(Decider *decider, const char *what)
 											 pstrdup(what));
 }
 
-/* ------------------------------------------------------------------------
- * What the service accepts
- * ------------------------------------------------------------------------
- */
-
-/*
- * The pattern of the HTML specification: ASCII, no quoting, labels of up to
- * 63 letters, digits and inner hyphens.
- */
-static bool
-email_is_accepted(const char *email)
-{
-	static const char local_characters[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.!#$%&'*+/=?^_`{|}~-";
-	static const char label_characters[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
-	size_t		length = strspn(email, local_characters);
-	const char *label = email + length + 1;
-
-	if (length == 0 || email[length] != '@')
-		return false;
-	for (;;)
-	{
-		length = strspn(label, label_characters);
-		if (length == 0 || length > 63 ||
-			label[0] == '-' || label[length - 1] == '-')
-			return false;
-		if (label[length] == '\0')
-			return true;
-		if (label[length] != '.')
-			return false;
-		label += length + 1;
-	}
-}
-
-/*
- * bcrypt in its three spellings, cost 4 to 16.
- */
-static bool
-hash_is_accepted(const char *hash)
-{
-	static const char alphabet[] =
-		"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-	int			cost;
-
-	if (strlen(hash) != BCRYPT_LENGTH || strncmp(hash, "$2", 2) != 0 ||
-		strchr("aby", hash[2]) == NULL || hash[3] != '$' || hash[6] != '$' ||
-		!isdigit((unsigned char) hash[4]) || !isdigit((unsigned char) hash[5]))
-		return false;
-	cost = (hash[4] - '0') * 10 + hash[5] - '0';
-	return cost >= 4 && cost <= 16 &&
-		strspn(hash + 7, alphabet) == BCRYPT_LENGTH - 7;
-}
-
-/*
- * Base32 as Supabase stores secrets to base64 as Stack Auth wants them; NULL
- * if it is not base32 (encrypted by Supabase, for one).
- */
-static char *
-totp_base64(const char *base32)
-{
-	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-	size_t		length = strcspn(base32, "=");
-	char	   *secret = palloc(length + 1);
-	int			secret_length = 0;
-	uint32		bits = 0;
-	int			nbits = 0;
-	char	   *base64;
-	int			base64_length;
-
-	if (strspn(base32 + length, "=") != strlen(base32 + length))
-		return NULL;
-	for (size_t i = 0; i < length; i++)
-	{
-		const char *digit = strchr(alphabet,
-								   pg_ascii_toupper((unsigned char) base32[i]));
-
-		if (digit == NULL)
-			return NULL;
-		bits = (bits << 5) | (uint32) (digit - alphabet);
-		nbits += 5;
-		if (nbits >= 8)
-		{
-			nbits -= 8;
-			secret[secret_length++] = (char) ((bits >> nbits) & 0xff);
-		}
-	}
-	if (secret_length == 0)
-		return NULL;
-	base64_length = pg_b64_enc_len(secret_length);
-	base64 = palloc0(base64_length + 1);
-	if (pg_b64_encode(secret, secret_length, base64, base64_length) < 0)
-		return NULL;
-	return base64;
-}
-
 /*
  * Stack Auth's provider and account id for an identity; NULL if it has none.
  * Microsoft gives every application its own ids: only the claim oid, of work
@@ -536,107 +432,28 @@ project_has(const StackProject *project, const char *provider)
 }
 
 /*
- * Does the service keep this JSON as it is?  If not, and it would fail, the
- * answer is false; what it would merely change is named in not_carried.
+ * May this JSON be sent?  What becomes of it is named in not_carried.
  */
 static bool
 metadata_is_accepted(Decider *decider, const char *json, const char *name)
 {
-	int			depth = 0;
-	int			digits = 0;
-	bool		in_string = false;
-	bool		rounds = false;
-
-	if (strlen(json) > MAX_METADATA_SIZE)
+	switch (ftm_user_rules_check_metadata(json))
 	{
-		lose(decider, psprintf("%s (too large)", name));
-		return false;
-	}
-	for (const char *p = json; *p != '\0'; p++)
-	{
-		if (in_string)
-		{
-			if (*p == '\\' && p[1] != '\0')
-				p++;
-			else if (*p == '"')
-				in_string = false;
-			continue;
-		}
-		in_string = *p == '"';
-		digits = isdigit((unsigned char) *p) ? digits + 1 :
-			*p == '.' && digits > 0 ? digits : 0;
-		/* A double has 15 to 17 digits, and 2^53 has 16. */
-		rounds |= digits > 15;
-		if (*p == '{' || *p == '[')
-			depth++;
-		else if (*p == '}' || *p == ']')
-			depth--;
-		if (depth > MAX_METADATA_DEPTH)
-		{
+		case METADATA_TOO_LARGE:
+			lose(decider, psprintf("%s (too large)", name));
+			return false;
+		case METADATA_TOO_DEEP:
 			lose(decider, psprintf("%s (nested too deeply)", name));
 			return false;
-		}
+		case METADATA_IMPRECISE:
+			lose(decider, psprintf("precision of numbers in %s", name));
+			break;
+		case METADATA_FINE:
+			break;
 	}
-	if (rounds)
-		lose(decider, psprintf("precision of numbers in %s", name));
 	if (strstr(json, "\"__proto__\"") != NULL)
 		lose(decider, psprintf("key __proto__ in %s", name));
 	return true;
-}
-
-/*
- * The first units UTF-16 units of a text in the database's encoding.
- */
-static char *
-cut_text(const char *text, int units)
-{
-	const char *p = text;
-
-	while (*p != '\0')
-	{
-		int			length = pg_mblen(p);
-
-		/* Outside of the basic plane, which takes 4 bytes in UTF-8. */
-		units -= length > 3 ? 2 : 1;
-		if (units < 0)
-			break;
-		p += length;
-	}
-	return pnstrdup(text, p - text);
-}
-
-/*
- * A web address without anything that the service might stumble over, in
- * ASCII; NULL if it is none.
- */
-static char *
-clean_url(const char *url)
-{
-	const char *host = pg_strncasecmp(url, "https://", 8) == 0 ? url + 8 :
-		pg_strncasecmp(url, "http://", 7) == 0 ? url + 7 : NULL;
-	StringInfoData clean;
-	size_t		length;
-	const char *utf8;
-
-	if (host == NULL || strlen(url) > MAX_URL_LENGTH)
-		return NULL;
-	length = strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:");
-	if (length == 0 || strchr(".-:", host[0]) != NULL ||
-		strchr("/?#", host[length]) == NULL)
-		return NULL;
-
-	utf8 = pg_server_to_any(url, strlen(url), PG_UTF8);
-	initStringInfo(&clean);
-	for (const char *p = utf8; *p != '\0'; p++)
-	{
-		if (*p > ' ' && *p < 127)
-			appendStringInfoChar(&clean, *p);
-		else if ((unsigned char) *p > 127)
-			appendStringInfo(&clean, "%%%02X", (unsigned char) *p);
-		else
-			return NULL;
-	}
-	return clean.data;
 }
 
 /* ------------------------------------------------------------------------
@@ -834,7 +651,7 @@ build_body(Decider *decider, bool with_providers)
 		put_bool(&body, "otp_auth_enabled", true);
 	if (user->display_name != NULL)
 	{
-		char	   *name = cut_text(user->display_name, MAX_DISPLAY_NAME);
+		char	   *name = ftm_user_rules_cut_text(user->display_name, MAX_DISPLAY_NAME);
 
 		put_text(&body, "display_name", name);
 		if (with_providers && strcmp(name, user->display_name) != 0)
@@ -842,7 +659,7 @@ build_body(Decider *decider, bool with_providers)
 	}
 	if (user->avatar_url != NULL)
 	{
-		char	   *url = clean_url(user->avatar_url);
+		char	   *url = ftm_user_rules_clean_url(user->avatar_url);
 
 		put_text(&body, "profile_image_url", url);
 		if (with_providers && url == NULL)

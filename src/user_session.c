@@ -205,9 +205,8 @@ ftm_user_session_answer(UserSession *session,
 			case STACK_IN_DOUBT:
 				break;
 		}
-		/* A server that cannot be reached at all is a wrong address. */
-		if (n > MAX_REPETITIONS ||
-			(n > 2 && answer->verdict == STACK_NOT_SENT))
+		/* At the beginning, whoever does not answer is no Stack Auth. */
+		if (n > (start == start_project ? 3 : MAX_REPETITIONS))
 			ftm_stackauth_report(session->stack, answer, action);
 		(void) ftm_stackauth_wait(session->stack,
 								  ftm_user_session_delay(session, answer, n));

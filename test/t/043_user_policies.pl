@@ -6,7 +6,10 @@ use strict;
 use warnings;
 
 use FtmigrateTest;
+use IO::Socket::INET;
 use JSON::PP;
+use POSIX ();
+use PostgreSQL::Test::Utils;
 use StackAuthStandIn;
 use Test::More;
 
@@ -27,12 +30,38 @@ CREATE SERVER nobody FOREIGN DATA WRAPPER ftm_stack_auth
 CREATE USER MAPPING FOR CURRENT_USER SERVER nobody OPTIONS (secret_server_key 'y');
 SQL
 
+# Something that redirects, and counts who follows.
+my $listener = IO::Socket::INET->new(
+	Listen => 10, LocalAddr => '127.0.0.1', ReuseAddr => 1) or die $!;
+my $redirecting = 'http://127.0.0.1:' . $listener->sockport;
+my $followed = $target->data_dir . '/../followed';
+my $redirector = fork() // die $!;
+if ($redirector == 0)
+{
+	while (my $client = $listener->accept)
+	{
+		my $line = <$client>;
+		append_to_file($followed, $line) if $line =~ m{ /elsewhere};
+		while (<$client> =~ /\S/) { }
+		print $client "HTTP/1.1 307 Temporary Redirect\r\nLocation: $redirecting/elsewhere\r\n"
+		  . "Content-Length: 0\r\nConnection: close\r\n\r\n";
+		close $client;
+	}
+	POSIX::_exit(0);
+}
+$target->sql(<<"SQL");
+CREATE SERVER redirecting FOREIGN DATA WRAPPER ftm_stack_auth
+	OPTIONS (api_url '$redirecting', project_id 'x');
+CREATE USER MAPPING FOR CURRENT_USER SERVER redirecting OPTIONS (secret_server_key 'y');
+SQL
+
 sub made { return scalar @{ $stack->test_call('GET', 'users')->{users} }; }
 
 # Before anything is written: neither a run nor a user.
 my %wrong = (
 	bad_key => [ '28000', qr/INVALID_SECRET_SERVER_KEY.*secret_server_key with ALTER USER MAPPING/s ],
 	no_project => [ 'HV000', qr/CURRENT_PROJECT_NOT_FOUND.*project_id with ALTER SERVER/s ],
+	redirecting => [ 'HV000', qr/HTTP status 307.*Check the option api_url/s ],
 	nobody => [ 'HV00N', qr/No answer: .*Check the option api_url/s ],
 	strict => [ '55000', qr/11 users have a password, but the project does not allow.*3 users sign in through OAuth provider "google", .*Enable password authentication/s ]);
 foreach my $server (sort keys %wrong)
@@ -49,6 +78,9 @@ foreach my $server (sort keys %wrong)
 is($target->sql('SELECT count(*) FROM ftm_run'),  '0', 'no run began');
 is($target->sql('SELECT count(*) FROM ftm_user'), '0', 'nothing was recorded');
 is(made(), 0, 'no user was made');
+kill 'TERM', $redirector;
+waitpid $redirector, 0;
+ok(!-e $followed, 'the key follows no redirect');
 
 my ($state, $message) =
   $target->sql_error(q(SELECT ftm_migrate_users(banned => 'error')));
