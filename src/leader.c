@@ -862,8 +862,10 @@ raise_verdict(Leader *leader)
 							   "verification found %d differences between source and target",
 							   nwrong, nwrong),
 				 errdetail_internal("%s", detail.data),
-				 errhint("SELECT * FROM ftm_run_table WHERE run_id = " INT64_FORMAT " AND NOT verified; shows the tables.",
-						 leader->run_id)));
+				 first_table == NULL ?
+				 errhint("SELECT * FROM ftm_verify(); shows them again.") :
+				 errhint("SELECT * FROM ftm_run_table WHERE run_id = " INT64_FORMAT " AND NOT verified; shows the tables, SELECT * FROM ftm_diff(%s); the rows.",
+						 leader->run_id, quote_literal_cstr(first_table))));
 }
 
 static void
