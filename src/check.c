@@ -52,10 +52,7 @@ typedef struct Check
 	void		(*make) (Preflight *preflight);
 } Check;
 
-/*
- * The preflight.  A check of the auth service has its place before the one of
- * the user map.
- */
+/* The preflight. */
 static const Check checks[] =
 {
 	{"connection", NEEDS_NOTHING, false, true, ftm_check_connection},
@@ -74,6 +71,7 @@ static const Check checks[] =
 	{"empty tables", NEEDS_PLAN, false, true, ftm_check_empty_tables},
 	{"sequences", NEEDS_PLAN, false, true, ftm_check_sequences},
 	{"user columns", NEEDS_PLAN, false, true, ftm_check_user_columns},
+	{"auth server", NEEDS_SOURCE, false, false, ftm_check_auth_server},
 	{"user map", NEEDS_PLAN, false, false, ftm_check_user_map},
 	{"extensions", NEEDS_PLAN, false, true, ftm_check_extensions},
 	{"encoding", NEEDS_SOURCE, false, true, ftm_check_encoding},

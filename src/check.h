@@ -104,4 +104,7 @@ extern void ftm_check_encoding(Preflight *preflight);
 extern void ftm_check_collation(Preflight *preflight);
 extern void ftm_check_statistics(Preflight *preflight);
 
+/* check of the auth service: check_auth.c */
+extern void ftm_check_auth_server(Preflight *preflight);
+
 #endif							/* FTM_CHECK_H */

@@ -89,6 +89,9 @@ like($message, qr/Available values: "create", "restrict", "disable", "skip"/, 'w
 ($state) = $target->sql_error('BEGIN; SELECT ftm_migrate_users(); COMMIT');
 is($state, '25001', 'no transaction block');
 
+is( $target->sql(q(SELECT status FROM ftm_check() WHERE check_name = 'auth server')),
+	'pass', 'nothing is wrong with the right server');
+
 # Users whom no default covers are named.
 $source->sql(<<'SQL');
 UPDATE auth.users SET email = 'jürgen@example.com' WHERE email = 'user2@example.com';
@@ -96,6 +99,8 @@ SQL
 ($state, $message) = $target->sql_error('SELECT ftm_run_migration()');
 is($state, '55000', 'an e-mail that is not accepted');
 like($message, qr/1 user cannot be created as it is:\nUser \S+ \(jürgen\@example.com\): refused_email\./, 'is named');
+is( $target->sql(q(SELECT status, detail LIKE '%(jürgen@example.com): refused_email.', hint LIKE '%ftm_migrate_users()%' FROM ftm_check() WHERE check_name = 'auth server')),
+	'fail|t|t', 'ftm_check() names it, too');
 is(made(), 0, 'and nobody is created');
 
 # Decisions, looked at before they are carried out.
