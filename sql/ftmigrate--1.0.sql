@@ -405,6 +405,23 @@ COMMENT ON FUNCTION @extschema@.ftm_rollback IS
 	'empties what a run loaded and puts sequences and foreign keys back';
 REVOKE ALL ON FUNCTION @extschema@.ftm_rollback FROM PUBLIC;
 
+CREATE FUNCTION @extschema@.ftm_cancel(run_id pg_catalog.int8)
+	RETURNS pg_catalog.bool
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ftm_cancel IS
+	'stops a run, whichever session leads it';
+REVOKE ALL ON FUNCTION @extschema@.ftm_cancel FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.ftm_wait(run_id pg_catalog.int8 DEFAULT NULL)
+	RETURNS TABLE (table_name pg_catalog.text, rows pg_catalog.int8,
+		bytes pg_catalog.int8, ids_mapped pg_catalog.int8,
+		ids_kept pg_catalog.int8, seconds pg_catalog.numeric,
+		status pg_catalog.text)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ftm_wait IS
+	'waits for the end of a run, whichever session leads it';
+REVOKE ALL ON FUNCTION @extschema@.ftm_wait FROM PUBLIC;
+
 -- ---------------------------------------------------------------------------
 -- Verification (run.c, diff.c)
 -- ---------------------------------------------------------------------------

@@ -1,26 +1,59 @@
 /*-------------------------------------------------------------------------
  *
  * control.c
- *		SQL functions that do something to a run from outside: ftm_rollback().
+ *		What can be done to a run from outside: take it back, stop it, wait for
+ *		it.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 
+#include "compat.h"
 #include "control.h"
 #include "leader.h"
+#include "run.h"
 #include "state.h"
 #include "target.h"
 
 PG_FUNCTION_INFO_V1(ftm_rollback);
+PG_FUNCTION_INFO_V1(ftm_cancel);
+PG_FUNCTION_INFO_V1(ftm_wait);
 
-static char *source_of_run(int64 run_id);
+/* Time between two looks at a run that is waited for, in milliseconds. */
+#define WAIT_INTERVAL		200
+
+/*
+ * Looks for which a run may be "running" without a leader: its keeper writes
+ * down within that time that the leader is gone, if the keeper lives.
+ */
+#define LOOKS_WITHOUT_LEADER	25
+
+/* What ftm_run says about a run. */
+typedef struct RunState
+{
+	char	   *source;
+	char	   *status;
+	char	   *error;
+	char	   *error_code;
+	int			leader_pid;
+	bool		leader_is_there;	/* that process, not just one of its id */
+} RunState;
+
+static RunState *read_run(int64 run_id);
+static int64 latest_run(void);
+static void wait_for_end(int64 run_id);
+static void raise_error_of_run(int64 run_id);
 static void refuse_locked_tables(int64 run_id);
 static void put_tables(ReturnSetInfo *rsinfo, const List *tables);
 
@@ -49,7 +82,7 @@ ftm_rollback(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 
 	nestlevel = ftm_target_pin_settings();
-	ftm_leader_take_lock(source_of_run(request.run_id));
+	ftm_leader_take_lock(read_run(request.run_id)->source);
 	refuse_locked_tables(request.run_id);
 	pool = ftm_pool_start(1);
 	tables = ftm_control_roll_back(pool, &request);
@@ -61,23 +94,154 @@ ftm_rollback(PG_FUNCTION_ARGS)
 }
 
 /*
+ * ftm_cancel(run_id)
+ *
+ * Stops a run, whichever session leads it.  True if there was something to
+ * stop.
+ */
+Datum
+ftm_cancel(PG_FUNCTION_ARGS)
+{
+	int64		run_id = PG_GETARG_INT64(0);
+	RunState   *run = read_run(run_id);
+
+	if (strcmp(run->status, "running") != 0 || !run->leader_is_there)
+	{
+		ereport(NOTICE,
+				(errmsg("run " INT64_FORMAT " is not in progress", run_id)));
+		PG_RETURN_BOOL(false);
+	}
+
+	/* Checks who may, too. */
+	PG_RETURN_DATUM(DirectFunctionCall1(pg_cancel_backend,
+										Int32GetDatum(run->leader_pid)));
+}
+
+/*
+ * ftm_wait(run_id)
+ *
+ * Waits until a run ends, whichever session leads it, and answers as
+ * ftm_run_migration() does; NULL: the latest run.
+ */
+Datum
+ftm_wait(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	int64		run_id;
+
+	/* A snapshot for the whole transaction would never see the end. */
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("ftm_wait() needs isolation level read committed")));
+	run_id = PG_ARGISNULL(0) ? latest_run() : PG_GETARG_INT64(0);
+	InitMaterializedSRF(fcinfo, 0);
+
+	wait_for_end(run_id);
+	raise_error_of_run(run_id);
+	ftm_run_put_results(rsinfo, ftm_leader_tables_of_run(run_id));
+	return (Datum) 0;
+}
+
+/*
  * Error if there is no such run.
  */
-static char *
-source_of_run(int64 run_id)
+static RunState *
+read_run(int64 run_id)
 {
 	const char *params[1] = {psprintf(INT64_FORMAT, run_id)};
+	RunState   *run = palloc0(sizeof(RunState));
 	RowSet	   *rows;
 
-	rows = ftm_state_query("SELECT source FROM @schema@.ftm_run"
-						   " WHERE run_id = $1::bigint",
+	/* pg_stat_activity would stay as it was at the first look. */
+	pgstat_clear_snapshot();
+	rows = ftm_state_query("SELECT r.source, r.status, r.error, r.error_code,"
+						   "       r.leader_pid, a.pid IS NOT NULL"
+						   "  FROM @schema@.ftm_run r"
+						   "  LEFT JOIN pg_stat_activity a"
+						   "    ON a.pid = r.leader_pid"
+						   "   AND a.backend_start = r.leader_started"
+						   " WHERE r.run_id = $1::bigint",
 						   1, params);
 	if (rows->nrows == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no run " INT64_FORMAT, run_id),
 				 errhint("ftm_run shows the runs.")));
-	return ftm_rowset_value(rows, 0, 0);
+	run->source = ftm_rowset_value(rows, 0, 0);
+	run->status = ftm_rowset_value(rows, 0, 1);
+	run->error = ftm_rowset_value(rows, 0, 2);
+	run->error_code = ftm_rowset_value(rows, 0, 3);
+	run->leader_pid = (int) ftm_rowset_int64(rows, 0, 4);
+	run->leader_is_there = ftm_rowset_bool(rows, 0, 5);
+	return run;
+}
+
+static int64
+latest_run(void)
+{
+	RowSet	   *rows = ftm_state_query("SELECT max(run_id) FROM @schema@.ftm_run",
+									   0, NULL);
+
+	if (ftm_rowset_value(rows, 0, 0) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no run")));
+	return ftm_rowset_int64(rows, 0, 0);
+}
+
+/*
+ * Look at the run until it is not running any more.
+ */
+static void
+wait_for_end(int64 run_id)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "ftmigrate wait",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext outer = MemoryContextSwitchTo(context);
+	RunState   *run;
+	int			looks = 0;
+
+	while (strcmp((run = read_run(run_id))->status, "running") == 0)
+	{
+		looks = run->leader_is_there ? 0 : looks + 1;
+		if (looks > LOOKS_WITHOUT_LEADER)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("run " INT64_FORMAT " was interrupted", run_id),
+					 errhint("Call ftm_run_migration() again: what is complete is kept.")));
+		MemoryContextReset(context);
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 WAIT_INTERVAL, ftm_wait_event());
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	MemoryContextSwitchTo(outer);
+	MemoryContextDelete(context);
+}
+
+/*
+ * The run's error, if it has failed, as the caller of the run got it.
+ */
+static void
+raise_error_of_run(int64 run_id)
+{
+	RunState   *run = read_run(run_id);
+	const char *code = run->error_code;
+
+	if (strcmp(run->status, "failed") == 0)
+		ereport(ERROR,
+				(errcode(code != NULL && strlen(code) == 5 ?
+						 MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]) :
+						 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg_internal("%s", run->error),
+				 errcontext("run " INT64_FORMAT, run_id)));
+	if (strcmp(run->status, "rolled back") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("run " INT64_FORMAT " was rolled back", run_id)));
 }
 
 static void

@@ -56,7 +56,6 @@ typedef struct Leader
 static void check_and_plan(Leader *leader);
 static void connect_and_plan(Leader *leader, const Scope *scope);
 static List *planned_tables(Leader *leader);
-static List *tables_of_run(Leader *leader);
 static void run_plan(Leader *leader);
 static void refuse_locked_tables(const MigrationPlan *plan);
 static UsersTask *plan_users(const Leader *leader);
@@ -132,7 +131,7 @@ run_plan(Leader *leader)
 	if (!begin_run(leader))
 	{
 		ftm_pool_end(leader->pool);
-		leader->results = tables_of_run(leader);
+		leader->results = ftm_leader_tables_of_run(leader->run_id);
 	}
 	else
 	{
@@ -247,22 +246,21 @@ planned_tables(Leader *leader)
 }
 
 /*
- * The answer for a run that an earlier call completed.  Reading its state is
- * no task for a worker: nothing is written.
+ * Reading a run's state is no task for a worker: nothing is written.
  */
-static List *
-tables_of_run(Leader *leader)
+List *
+ftm_leader_tables_of_run(int64 run_id)
 {
 	List	   *results = NIL;
-	const char *params[1] = {psprintf(INT64_FORMAT, leader->run_id)};
+	const char *params[1] = {psprintf(INT64_FORMAT, run_id)};
 	RowSet	   *rows;
 
-	rows = ftm_target_query_as_owner(psprintf("SELECT table_name, rows, bytes, ids_mapped, ids_kept"
-											  "  FROM %s.ftm_run_table"
-											  " WHERE run_id = $1::bigint"
-											  " ORDER BY bytes DESC, table_name",
-											  ftm_extension_schema_quoted()),
-									 1, params);
+	rows = ftm_state_query("SELECT table_name, rows, bytes, ids_mapped, ids_kept,"
+						   "       CASE WHEN verified THEN 'verified' ELSE status END"
+						   "  FROM @schema@.ftm_run_table"
+						   " WHERE run_id = $1::bigint"
+						   " ORDER BY bytes DESC NULLS LAST, table_name",
+						   1, params);
 	for (int i = 0; i < rows->nrows; i++)
 	{
 		RunTableResult *result = palloc0(sizeof(RunTableResult));
@@ -273,7 +271,7 @@ tables_of_run(Leader *leader)
 		result->counts.ids_mapped = ftm_rowset_int64(rows, i, 3);
 		result->counts.ids_kept = ftm_rowset_int64(rows, i, 4);
 		result->counts.seconds = -1;
-		result->status = "verified";
+		result->status = ftm_rowset_value(rows, i, 5);
 		results = lappend(results, result);
 	}
 	return results;
@@ -461,6 +459,8 @@ begin_run(Leader *leader)
 	ftm_task_put_string(&request, leader->options->scope->source);
 	ftm_task_put_string(&request, options_text(leader->options));
 	ftm_task_put_string(&request, leader->snapshot);
+	pq_sendint32(&request, MyProcPid);
+	pq_sendint64(&request, MyStartTimestamp);
 	pq_sendint32(&request, list_length(leader->plan->tables));
 	foreach(lc, leader->plan->tables)
 	{
@@ -476,6 +476,8 @@ begin_run(Leader *leader)
 	leader->run_id = pq_getmsgint64(ticket);
 	resumed = pq_getmsgbyte(ticket);
 	complete = pq_getmsgbyte(ticket);
+	if (leader->options->begun != NULL)
+		leader->options->begun(leader->run_id);
 
 	if (complete)
 		ereport(NOTICE,

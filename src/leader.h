@@ -23,6 +23,8 @@ typedef struct RunOptions
 	bool		verify;
 	bool		dry_run;		/* plan only */
 	bool		restart;
+	void		(*begun) (int64 run_id);	/* called once the run is known; may be
+											 * NULL */
 } RunOptions;
 
 /* One table of the answer. */
@@ -45,6 +47,12 @@ extern List *ftm_leader_run(const RunOptions *options);
  * recovery; function as in "ftm_run_migration()".
  */
 extern void ftm_leader_refuse_transaction_block(const char *function);
+
+/*
+ * What is recorded about the tables of a run that has ended: a List of
+ * RunTableResult.
+ */
+extern List *ftm_leader_tables_of_run(int64 run_id);
 
 /*
  * Only one call per source (name of the foreign server) and target at a time

@@ -114,6 +114,19 @@ ftm_pool_failed_object(const WorkerPool *pool)
 	return pool->failed_object;
 }
 
+void
+ftm_pool_describe_session(PoolHeader *header)
+{
+	header->database = MyDatabaseId;
+	/* Not GetAuthenticatedUserId(): see SET SESSION AUTHORIZATION. */
+	header->session_user = GetSessionUserId();
+	GetUserIdAndSecContext(&header->current_user, &header->security_context);
+	header->connect_timeout = ftm_connect_timeout;
+	header->network_timeout = ftm_network_timeout;
+	header->lock_timeout = ftm_lock_timeout;
+	header->maintenance_work_mem = maintenance_work_mem;
+}
+
 /*
  * Make the segment with its header and all queues; the leader is the sender
  * of commands and the receiver of answers.
@@ -141,15 +154,7 @@ create_segment(int nworkers)
 	toc = shm_toc_create(POOL_MAGIC, dsm_segment_address(segment), size);
 
 	header = shm_toc_allocate(toc, sizeof(PoolHeader));
-	header->database = MyDatabaseId;
-	/* Not GetAuthenticatedUserId(): see SET SESSION AUTHORIZATION. */
-	header->session_user = GetSessionUserId();
-	GetUserIdAndSecContext(&header->current_user, &header->security_context);
-	header->leader_pid = MyProcPid;
-	header->connect_timeout = ftm_connect_timeout;
-	header->network_timeout = ftm_network_timeout;
-	header->lock_timeout = ftm_lock_timeout;
-	header->maintenance_work_mem = maintenance_work_mem;
+	ftm_pool_describe_session(header);
 	shm_toc_insert(toc, POOL_KEY_HEADER, header);
 
 	for (int i = 0; i < nworkers; i++)
@@ -373,6 +378,14 @@ receive_from(WorkerPool *pool, int index)
 static void
 relay_message(WorkerPool *pool, int index, StringInfo message, char type)
 {
+	if (type == 'E' && pool->workers[index].task != NULL)
+		pool->failed_object = pool->workers[index].task->object;
+	ftm_pool_relay_message(message, type);
+}
+
+void
+ftm_pool_relay_message(StringInfo message, char type)
+{
 	ErrorData	error;
 
 	if (type != 'E' && type != 'N')
@@ -380,13 +393,9 @@ relay_message(WorkerPool *pool, int index, StringInfo message, char type)
 			 type);
 
 	pq_parse_errornotice(message, &error);
+	/* A FATAL of the worker ends the call, not the session. */
 	if (type == 'E')
-	{
-		if (pool->workers[index].task != NULL)
-			pool->failed_object = pool->workers[index].task->object;
-		/* A FATAL of the worker ends the call, not the session. */
 		error.elevel = ERROR;
-	}
 	ThrowErrorData(&error);
 }
 

@@ -54,7 +54,6 @@ typedef struct PoolHeader
 	Oid			session_user;	/* connected as: a role with LOGIN */
 	Oid			current_user;	/* whose rights count */
 	int			security_context;
-	pid_t		leader_pid;
 	/* settings of the leader's session that workers take over */
 	int			connect_timeout;
 	int			network_timeout;
@@ -67,6 +66,10 @@ typedef struct PoolHeader
 /* Two queues for worker i: commands to it, answers from it. */
 #define POOL_KEY_COMMANDS(i)	(UINT64CONST(0x1000) + (i))
 #define POOL_KEY_ANSWERS(i)		(UINT64CONST(0x2000) + (i))
+
+/* Fill in what this session is.  In worker.c: become what another one is. */
+extern void ftm_pool_describe_session(PoolHeader *header);
+extern void ftm_worker_set_up_session(const PoolHeader *header);
 
 #define POOL_KEEPER			0	/* index of the keeper; loaders follow */
 
@@ -117,6 +120,12 @@ extern const char *ftm_pool_failed_object(const WorkerPool *pool);
  * locks and source connections of the run are, too.  The keeper lives on.
  */
 extern void ftm_pool_stop_loaders(WorkerPool *pool);
+
+/*
+ * Raise the error ('E'), or pass on the notice ('N'), that a background worker
+ * has sent; message's cursor is behind the type.
+ */
+extern void ftm_pool_relay_message(StringInfo message, char type);
 
 /* Orderly end: all workers finish. */
 extern void ftm_pool_end(WorkerPool *pool);

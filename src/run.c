@@ -15,7 +15,9 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "background.h"
 #include "leader.h"
+#include "run.h"
 #include "scope.h"
 
 PG_FUNCTION_INFO_V1(ftm_run_migration);
@@ -36,8 +38,8 @@ enum RunArgument
 };
 
 static RunOptions *options_from_args(FunctionCallInfo fcinfo);
+static RunTableResult *background_run(const RunOptions *options);
 static bool bool_arg(FunctionCallInfo fcinfo, int argument, const char *name);
-static void put_run_results(ReturnSetInfo *rsinfo, const List *results);
 static void put_verdicts(ReturnSetInfo *rsinfo, const List *verdicts);
 
 /*
@@ -57,8 +59,11 @@ ftm_run_migration(PG_FUNCTION_ARGS)
 	options = options_from_args(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 
-	results = ftm_leader_run(options);
-	put_run_results(rsinfo, results);
+	if (bool_arg(fcinfo, ARG_WAIT, "wait") || options->dry_run)
+		results = ftm_leader_run(options);
+	else
+		results = list_make1(background_run(options));
+	ftm_run_put_results(rsinfo, results);
 	return (Datum) 0;
 }
 
@@ -107,12 +112,29 @@ options_from_args(FunctionCallInfo fcinfo)
 	options->verify = bool_arg(fcinfo, ARG_VERIFY, "verify");
 	options->dry_run = bool_arg(fcinfo, ARG_DRY_RUN, "dry_run");
 	options->restart = bool_arg(fcinfo, ARG_RESTART, "restart");
-	if (!bool_arg(fcinfo, ARG_WAIT, "wait"))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("runs in the background are not supported"),
-				 errhint("Leave out wait => false.  To survive a lost terminal, call the function from psql inside tmux or screen.")));
 	return options;
+}
+
+/*
+ * Start a run and answer with one row: "run 7", running.
+ */
+static RunTableResult *
+background_run(const RunOptions *options)
+{
+	RunTableResult *result = palloc0(sizeof(RunTableResult));
+	int64		run_id = ftm_background_start(options);
+
+	ereport(NOTICE,
+			(errmsg("run " INT64_FORMAT " goes on in the background", run_id),
+			 errhint("SELECT * FROM ftm_wait(" INT64_FORMAT "); waits for it, SELECT ftm_cancel(" INT64_FORMAT "); stops it.",
+					 run_id, run_id)));
+	result->table_name = psprintf("run " INT64_FORMAT, run_id);
+	result->counts.rows = -1;
+	result->counts.bytes = -1;
+	result->counts.ids_mapped = -1;
+	result->counts.seconds = -1;
+	result->status = "running";
+	return result;
 }
 
 static bool
@@ -142,8 +164,8 @@ numeric_or_null(const char *text, bool *isnull)
 /*
  * table_name, rows, bytes, ids_mapped, ids_kept, seconds, status
  */
-static void
-put_run_results(ReturnSetInfo *rsinfo, const List *results)
+void
+ftm_run_put_results(ReturnSetInfo *rsinfo, const List *results)
 {
 	ListCell   *lc;
 
@@ -155,7 +177,9 @@ put_run_results(ReturnSetInfo *rsinfo, const List *results)
 
 		values[0] = CStringGetTextDatum(result->table_name);
 		values[1] = Int64GetDatum(result->counts.rows);
+		nulls[1] = result->counts.rows < 0;
 		values[2] = Int64GetDatum(result->counts.bytes);
+		nulls[2] = result->counts.bytes < 0;
 		values[3] = Int64GetDatum(result->counts.ids_mapped);
 		values[4] = Int64GetDatum(result->counts.ids_kept);
 		values[5] = numeric_or_null(result->counts.seconds < 0 ? NULL :

@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/timestamp.h"
 
 #include "finish.h"
 #include "ftmigrate.h"
@@ -52,6 +53,13 @@ static const char *
 int64_text(int64 value)
 {
 	return psprintf(INT64_FORMAT, value);
+}
+
+static const char *
+timestamp_text(TimestampTz value)
+{
+	return DatumGetCString(DirectFunctionCall1(timestamptz_out,
+											   TimestampTzGetDatum(value)));
 }
 
 void
@@ -124,15 +132,18 @@ find_run(const RunRequest *request, RunTicket *ticket)
 static void
 insert_run(const RunRequest *request, RunTicket *ticket)
 {
-	const char *params[3] = {request->source, request->options,
-	request->snapshot};
+	const char *params[5] = {request->source, request->options,
+		request->snapshot, psprintf("%d", request->leader_pid),
+	timestamp_text(request->leader_started)};
 	RowSet	   *rows;
 
 	rows = ftm_state_query("INSERT INTO @schema@.ftm_run"
-						   " (source, status, options, snapshot)"
-						   " VALUES ($1::name, 'running', $2::jsonb, $3)"
+						   " (source, status, options, snapshot, leader_pid,"
+						   "  leader_started)"
+						   " VALUES ($1::name, 'running', $2::jsonb, $3, $4::integer,"
+						   "         $5::timestamptz)"
 						   " RETURNING run_id",
-						   3, params);
+						   5, params);
 	ticket->run_id = ftm_rowset_int64(rows, 0, 0);
 	ftm_state_log(ticket->run_id, "LOG", NULL, "run begins");
 }
@@ -140,15 +151,18 @@ insert_run(const RunRequest *request, RunTicket *ticket)
 static void
 continue_run(const RunRequest *request, int64 run_id)
 {
-	const char *params[3] = {int64_text(run_id), request->options,
-	request->snapshot};
+	const char *params[5] = {int64_text(run_id), request->options,
+		request->snapshot, psprintf("%d", request->leader_pid),
+	timestamp_text(request->leader_started)};
 
 	(void) ftm_state_query("UPDATE @schema@.ftm_run"
 						   "   SET status = 'running', calls = calls + 1,"
 						   "       options = $2::jsonb, snapshot = $3,"
-						   "       finished_at = NULL, error = NULL, error_code = NULL"
+						   "       finished_at = NULL, error = NULL, error_code = NULL,"
+						   "       leader_pid = $4::integer,"
+						   "       leader_started = $5::timestamptz"
 						   " WHERE run_id = $1::bigint",
-						   3, params);
+						   5, params);
 	ftm_state_log(run_id, "LOG", NULL, "run continues");
 }
 

@@ -12,6 +12,8 @@
 #ifndef FTM_STATE_H
 #define FTM_STATE_H
 
+#include "datatype/timestamp.h"
+
 #include "task.h"
 
 /* A table as ftm_run_table knows it at the beginning of a call. */
@@ -28,6 +30,8 @@ typedef struct RunRequest
 	char	   *source;
 	char	   *options;		/* jsonb text: scope and all parameters */
 	char	   *snapshot;
+	int			leader_pid;		/* the process that leads the run, and since */
+	TimestampTz leader_started; /* when it exists */
 	int			ntables;
 	RunTable   *tables;
 } RunRequest;

@@ -38,8 +38,8 @@ ftm_task_get_string(StringInfo buffer)
 	return pnstrdup(pq_getmsgbytes(buffer, length), length);
 }
 
-static void
-put_strings(StringInfo buffer, const List *values)
+void
+ftm_task_put_strings(StringInfo buffer, const List *values)
 {
 	ListCell   *lc;
 
@@ -48,8 +48,8 @@ put_strings(StringInfo buffer, const List *values)
 		ftm_task_put_string(buffer, lfirst(lc));
 }
 
-static List *
-get_strings(StringInfo buffer)
+List *
+ftm_task_get_strings(StringInfo buffer)
 {
 	List	   *values = NIL;
 	int			count = (int) pq_getmsgint(buffer, 4);
@@ -137,8 +137,8 @@ ftm_task_put_checksum(StringInfo buffer, const TableChecksum *checksum)
 	pq_sendint32(buffer, checksum->relid);
 	pq_sendint32(buffer, checksum->columns_hashed);
 	pq_sendint32(buffer, checksum->columns_total);
-	put_strings(buffer, checksum->notes);
-	put_strings(buffer, checksum->problems);
+	ftm_task_put_strings(buffer, checksum->notes);
+	ftm_task_put_strings(buffer, checksum->problems);
 }
 
 TableChecksum *
@@ -152,8 +152,8 @@ ftm_task_get_checksum(StringInfo buffer)
 	checksum->relid = pq_getmsgint(buffer, 4);
 	checksum->columns_hashed = (int) pq_getmsgint(buffer, 4);
 	checksum->columns_total = (int) pq_getmsgint(buffer, 4);
-	checksum->notes = get_strings(buffer);
-	checksum->problems = get_strings(buffer);
+	checksum->notes = ftm_task_get_strings(buffer);
+	checksum->problems = ftm_task_get_strings(buffer);
 	return checksum;
 }
 

@@ -49,6 +49,8 @@ typedef struct TableResult
 
 extern void ftm_task_put_string(StringInfo buffer, const char *value);
 extern char *ftm_task_get_string(StringInfo buffer);
+extern void ftm_task_put_strings(StringInfo buffer, const List *values);
+extern List *ftm_task_get_strings(StringInfo buffer);
 
 extern void ftm_task_put_table(StringInfo buffer, const TableTask *task);
 extern TableTask *ftm_task_get_table(StringInfo buffer);

@@ -58,7 +58,6 @@ typedef struct Worker
 
 static Worker worker;
 
-static void set_up_session(const PoolHeader *header);
 static bool read_command(shm_mq_handle *commands, StringInfo command);
 static void execute_command(StringInfo command);
 static void send_answer(StringInfo answer);
@@ -149,7 +148,7 @@ ftm_worker_main(Datum main_arg)
 	shm_mq_set_receiver(queue, MyProc);
 	command_queue = shm_mq_attach(queue, segment, NULL);
 
-	set_up_session(header);
+	ftm_worker_set_up_session(header);
 
 	MemoryContextSwitchTo(TopMemoryContext);
 	initStringInfo(&command);
@@ -167,8 +166,8 @@ ftm_worker_main(Datum main_arg)
  * Become the caller, under settings of our own: what ALTER ROLE and ALTER
  * DATABASE SET say must not bend a migration.
  */
-static void
-set_up_session(const PoolHeader *header)
+void
+ftm_worker_set_up_session(const PoolHeader *header)
 {
 	static const struct
 	{
@@ -305,6 +304,8 @@ begin_run(StringInfo command, StringInfo answer)
 	request.source = ftm_task_get_string(command);
 	request.options = ftm_task_get_string(command);
 	request.snapshot = ftm_task_get_string(command);
+	request.leader_pid = (int) pq_getmsgint(command, 4);
+	request.leader_started = pq_getmsgint64(command);
 	request.ntables = (int) pq_getmsgint(command, 4);
 	request.tables = palloc(sizeof(RunTable) * Max(1, request.ntables));
 	for (int i = 0; i < request.ntables; i++)

@@ -1,0 +1,20 @@
+/*-------------------------------------------------------------------------
+ *
+ * run.h
+ *		Result sets about runs.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_RUN_H
+#define FTM_RUN_H
+
+#include "nodes/execnodes.h"
+#include "nodes/pg_list.h"
+
+/*
+ * Add a List of RunTableResult to a materialized result set: table_name, rows,
+ * bytes, ids_mapped, ids_kept, seconds, status.  Negative numbers: NULL.
+ */
+extern void ftm_run_put_results(ReturnSetInfo *rsinfo, const List *results);
+
+#endif							/* FTM_RUN_H */
