@@ -49,6 +49,8 @@ CREATE TABLE @extschema@.ftm_run (
 	finished_at pg_catalog.timestamptz,
 	calls pg_catalog.int4 NOT NULL DEFAULT 1,
 	snapshot pg_catalog.text,
+	source_at_snapshot pg_catalog.jsonb,
+	source_at_end pg_catalog.jsonb,
 	error pg_catalog.text,
 	error_code pg_catalog.text,
 	leader_pid pg_catalog.int4,

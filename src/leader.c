@@ -26,6 +26,7 @@
 
 #include "check.h"
 #include "control.h"
+#include "freeze.h"
 #include "leader.h"
 #include "options.h"
 #include "plan.h"
@@ -45,6 +46,7 @@ typedef struct Leader
 	SourceServer *server;
 	SourceConnection *source;	/* holds the exported snapshot */
 	char	   *snapshot;
+	SourceActivity *activity;	/* of the source, just before the snapshot */
 	MigrationPlan *plan;
 	WorkerPool *pool;
 	UsersTask  *users;			/* NULL: users are not this run's business */
@@ -71,6 +73,9 @@ static void set_sequences(Leader *leader);
 static void check_keys(Leader *leader);
 static void analyze_tables(Leader *leader);
 static void verify(Leader *leader);
+static void record_activity(Leader *leader, const SourceActivity *activity,
+							bool at_end);
+static void check_freeze(Leader *leader);
 static void raise_verdict(Leader *leader);
 static void end_run(Leader *leader, const char *status);
 
@@ -158,6 +163,7 @@ List *
 ftm_leader_verify(const Scope *scope)
 {
 	Leader		leader = {0};
+	VerifyResult *freeze;
 	int			nestlevel = ftm_target_pin_settings();
 
 	leader.server = ftm_options_source_server(scope->source);
@@ -173,6 +179,9 @@ ftm_leader_verify(const Scope *scope)
 	open_sources(&leader);
 	leader.verdicts = ftm_verify_plan(leader.plan);
 	verify(&leader);
+	freeze = ftm_freeze_since_run(scope->source, leader.plan, leader.verdicts);
+	if (freeze != NULL)
+		leader.verdicts = lappend(leader.verdicts, freeze);
 	ftm_pool_end(leader.pool);
 	ftm_source_disconnect(leader.source);
 	ftm_target_restore(nestlevel);
@@ -211,6 +220,7 @@ connect_and_plan(Leader *leader, const Scope *scope)
 	ListCell   *lc;
 
 	leader->source = ftm_source_connect(leader->server, CurrentMemoryContext);
+	leader->activity = ftm_freeze_read(leader->source, scope->schemas);
 	leader->snapshot = ftm_source_export_snapshot(leader->source);
 	leader->plan = ftm_plan_build(scope, leader->source, NULL);
 
@@ -369,6 +379,7 @@ carry_out(Leader *leader)
 {
 	if (leader->users != NULL)
 		migrate_users(leader);
+	record_activity(leader, leader->activity, false);
 	open_sources(leader);
 	invalidate_keys(leader);
 	load_tables(leader);
@@ -377,10 +388,12 @@ carry_out(Leader *leader)
 	analyze_tables(leader);
 	if (!leader->options->verify)
 	{
+		check_freeze(leader);
 		end_run(leader, "loaded");
 		return;
 	}
 	verify(leader);
+	check_freeze(leader);
 	raise_verdict(leader);
 	end_run(leader, "verified");
 }
@@ -832,6 +845,41 @@ verify(Leader *leader)
 	ftm_pool_run(leader->pool, tasks);
 
 	leader->verdicts = lappend(leader->verdicts, ftm_verify_user_map());
+}
+
+static void
+record_activity(Leader *leader, const SourceActivity *activity, bool at_end)
+{
+	StringInfoData payload;
+
+	initStringInfo(&payload);
+	pq_sendbyte(&payload, at_end);
+	ftm_task_put_string(&payload, ftm_freeze_json(activity));
+	(void) ftm_pool_call(leader->pool, POOL_KEEPER, COMMAND_RECORD_ACTIVITY,
+						 &payload);
+}
+
+/*
+ * Everything has been read: let go of the snapshot and look whether the source
+ * has moved on.  Without verification there is no verdict to add it to.
+ */
+static void
+check_freeze(Leader *leader)
+{
+	SourceActivity *now;
+	VerifyResult *verdict;
+
+	ftm_source_end_snapshot(leader->source);
+	now = ftm_freeze_read(leader->source, leader->options->scope->schemas);
+	record_activity(leader, now, true);
+	verdict = ftm_freeze_verdict(leader->source, leader->server->name,
+								 leader->plan, leader->activity, now,
+								 leader->verdicts);
+	leader->verdicts = lappend(leader->verdicts, verdict);
+	if (!verdict->ok && !leader->options->verify)
+		ereport(WARNING,
+				(errmsg("the source was not frozen"),
+				 errdetail_internal("%s", verdict->detail)));
 }
 
 /*

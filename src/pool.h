@@ -25,6 +25,7 @@ typedef enum WorkerCommand
 	COMMAND_BEGIN_RUN = 'B',
 	COMMAND_FAIL_RUN = 'X',
 	COMMAND_END_RUN = 'E',
+	COMMAND_RECORD_ACTIVITY = 'G',
 	/* the loaders' */
 	COMMAND_CHECK_USERS = 'C',
 	COMMAND_MIGRATE_USERS = 'U',

@@ -258,6 +258,22 @@ ftm_state_end_run(int64 run_id, const char *status)
 }
 
 void
+ftm_state_source_activity(int64 run_id, bool at_end, const char *activity)
+{
+	const char *params[2] = {int64_text(run_id), activity};
+
+	(void) ftm_state_query(at_end ?
+						   "UPDATE @schema@.ftm_run"
+						   "   SET source_at_end = $2::jsonb"
+						   " WHERE run_id = $1::bigint" :
+						   "UPDATE @schema@.ftm_run"
+						   "   SET source_at_snapshot = $2::jsonb,"
+						   "       source_at_end = NULL"
+						   " WHERE run_id = $1::bigint",
+						   2, params);
+}
+
+void
 ftm_state_table_loading(const TableTask *task)
 {
 	const char *params[2] = {int64_text(task->run_id), task->table_name};

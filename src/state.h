@@ -72,6 +72,13 @@ extern void ftm_state_fail_run(int64 run_id, const char *object,
 /* The run ended well: status is 'loaded' or 'verified'. */
 extern void ftm_state_end_run(int64 run_id, const char *status);
 
+/*
+ * What the source said about writes to it (jsonb text), at the snapshot or at
+ * the end of the run.
+ */
+extern void ftm_state_source_activity(int64 run_id, bool at_end,
+									  const char *activity);
+
 /* A table load begins; in a transaction of its own. */
 extern void ftm_state_table_loading(const TableTask *task);
 

@@ -16,7 +16,8 @@
 /* One row of ftm_verify(). */
 typedef struct VerifyResult
 {
-	char	   *kind;			/* plan, table, sequence, foreign key, user map */
+	char	   *kind;			/* plan, table, sequence, foreign key, user
+								 * map, users, freeze */
 	char	   *object;
 	int64		source_rows;	/* -1: NULL */
 	int64		target_rows;

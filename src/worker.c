@@ -64,6 +64,7 @@ static void send_answer(StringInfo answer);
 static void begin_run(StringInfo command, StringInfo answer);
 static void fail_run(StringInfo command, StringInfo answer);
 static void end_run(StringInfo command, StringInfo answer);
+static void record_activity(StringInfo command, StringInfo answer);
 static void check_users(StringInfo command, StringInfo answer);
 static void migrate_users(StringInfo command, StringInfo answer);
 static void match_users(StringInfo command, StringInfo answer);
@@ -91,6 +92,7 @@ static const struct
 	{COMMAND_BEGIN_RUN, "begin run", begin_run},
 	{COMMAND_FAIL_RUN, "record failure", fail_run},
 	{COMMAND_END_RUN, "end run", end_run},
+	{COMMAND_RECORD_ACTIVITY, "record activity of source", record_activity},
 	{COMMAND_CHECK_USERS, "check users", check_users},
 	{COMMAND_MIGRATE_USERS, "create users", migrate_users},
 	{COMMAND_MATCH_USERS, "match users", match_users},
@@ -348,6 +350,17 @@ end_run(StringInfo command, StringInfo answer pg_attribute_unused())
 	ftm_state_end_run(worker.run_id, status);
 	commit_transaction(outer);
 	worker.run_ended = true;
+}
+
+static void
+record_activity(StringInfo command, StringInfo answer pg_attribute_unused())
+{
+	bool		at_end = pq_getmsgbyte(command);
+	char	   *activity = ftm_task_get_string(command);
+	MemoryContext outer = begin_transaction();
+
+	ftm_state_source_activity(worker.run_id, at_end, activity);
+	commit_transaction(outer);
 }
 
 static void
