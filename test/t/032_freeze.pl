@@ -14,18 +14,18 @@ my $target = start_target($source);
 fill_user_map($source, $target);
 my $migrate = q(SELECT count(*) FROM ftm_run_migration(users => false));
 
-# Runs a migration that waits in the middle, with the snapshot taken, while
-# $sql is executed on the source; returns as finish() does.
+# Runs a migration that waits before it loads $table, with the snapshot taken,
+# while $sql is executed on the source; returns as finish() does.
 sub migrate_while
 {
-	my ($sql) = @_;
+	my ($table, $sql) = @_;
 	my $lock = $target->start_sql(
-		'BEGIN; LOCK TABLE organizations; SELECT pg_sleep(600)');
+		"BEGIN; LOCK TABLE $table; SELECT pg_sleep(600)");
 	my $locker = $target->wait_for_pid("wait_event = 'PgSleep'");
 	my $run    = $target->start_sql($migrate);
 
 	$target->wait_for(
-		"SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'organizations'::regclass"
+		"SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = '$table'::regclass"
 	);
 	$source->sql($sql);
 	$target->sql("SELECT pg_terminate_backend($locker)");
@@ -33,8 +33,15 @@ sub migrate_while
 	return $run->finish;
 }
 
+# Empties the target again, whatever it holds by now.
+sub roll_back
+{
+	$target->sql('SELECT ftm_rollback(max(run_id), force => true) FROM ftm_run');
+	return;
+}
+
 # A committed write
-my ($exit, $out, $err) = migrate_while(
+my ($exit, $out, $err) = migrate_while('organizations',
 	"UPDATE sites SET name = 'late' WHERE id = (SELECT min(id::text)::uuid FROM sites)"
 );
 is($exit, 1, 'a run fails if the source is written to');
@@ -89,14 +96,12 @@ is( $target->sql(
 	't|written to since the migration, and the target has it: public.sites',
 	'what was taken over is no difference');
 
-# From here on, each run starts over
-$migrate =
-  q(SELECT count(*) FROM ftm_run_migration(users => false, restart => true));
-
+roll_back();
 # Counters that move without effect: a transaction rolled back
-($exit, $out, $err) = migrate_while(
+($exit, $out, $err) = migrate_while('organizations',
 	"BEGIN; UPDATE sites SET name = name || ' never'; DELETE FROM event_logs; ROLLBACK");
 is($exit, 0, 'what is rolled back is no alarm') or diag $err;
+roll_back();
 
 # A transaction that is open when the snapshot is taken, and when the run ends
 my $open = $source->start_sql(
@@ -117,26 +122,25 @@ is( $target->sql(
 	'its process is recorded');
 $source->sql("SELECT pg_terminate_backend($writer)");
 $open->kill_kill;
+roll_back();
 
 # TRUNCATE empties a table even for the snapshot: nothing else would see it
-$migrate =
-  q(SELECT count(*) FROM ftm_run_migration(users => false, restart => true, workers => 1, include => '{organizations, pairing_sessions}'));
-$target->sql($migrate);
 cmp_ok($source->sql('SELECT count(*) FROM pairing_sessions'),
 	'>', 0, 'there is something to truncate');
-my $oid = $source->sql(q(SELECT 'pairing_sessions'::regclass::oid));
-($exit, $out, $err) = migrate_while('TRUNCATE pairing_sessions');
+($exit, $out, $err) = migrate_while('pairing_sessions',
+	"SET lock_timeout = '10s'; TRUNCATE pairing_sessions");
 is($exit, 1, 'a run fails if a table is truncated');
 like(
 	$err,
-	qr/freeze supabase: emptied or rewritten since the snapshot: public\.pairing_sessions/,
+	qr/found 1 difference.*freeze supabase: emptied or rewritten since the snapshot: public\.pairing_sessions/s,
 	'and names the table');
 
 # Without verification there is a warning
+roll_back();
 $migrate =
-  q(SELECT count(*) FROM ftm_run_migration(users => false, restart => true, verify => false));
-($exit, $out, $err) =
-  migrate_while("UPDATE sites SET name = 'unseen' WHERE id = '$site'");
+  q(SELECT count(*) FROM ftm_run_migration(users => false, verify => false));
+($exit, $out, $err) = migrate_while('organizations',
+	"UPDATE sites SET name = 'unseen' WHERE id = '$site'");
 is($exit, 0, 'a run without verification succeeds');
 like(
 	$err,
