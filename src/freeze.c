@@ -24,12 +24,14 @@
 
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
+#include "libpq/pqformat.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 
 #include "checksum.h"
 #include "freeze.h"
 #include "state.h"
+#include "task.h"
 
 /*
  * xmin, xmax, whether writes are counted, the time, open transactions.
@@ -134,8 +136,9 @@ ftm_freeze_read(SourceConnection *source, const List *schemas)
 	return activity;
 }
 
-char *
-ftm_freeze_json(const SourceActivity *activity)
+/* As JSON. */
+static char *
+activity_json(const SourceActivity *activity)
 {
 	const RowSet *server = activity->server;
 	const RowSet *tables = activity->tables;
@@ -161,6 +164,17 @@ ftm_freeze_json(const SourceActivity *activity)
 	}
 	appendStringInfoString(&json, "}}");
 	return json.data;
+}
+
+void
+ftm_freeze_record(WorkerPool *pool, const SourceActivity *activity, bool at_end)
+{
+	StringInfoData payload;
+
+	initStringInfo(&payload);
+	pq_sendbyte(&payload, at_end);
+	ftm_task_put_string(&payload, activity_json(activity));
+	(void) ftm_pool_call(pool, POOL_KEEPER, COMMAND_RECORD_ACTIVITY, &payload);
 }
 
 /*

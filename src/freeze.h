@@ -12,6 +12,7 @@
 #define FTM_FREEZE_H
 
 #include "plan.h"
+#include "pool.h"
 #include "verify.h"
 
 /* What the source's statistics and locks say at one moment. */
@@ -26,8 +27,9 @@ typedef struct SourceActivity SourceActivity;
 extern SourceActivity *ftm_freeze_read(SourceConnection *source,
 									   const List *schemas);
 
-/* The same as JSON, for ftm_run. */
-extern char *ftm_freeze_json(const SourceActivity *activity);
+/* Have the pool's keeper write it into ftm_run. */
+extern void ftm_freeze_record(WorkerPool *pool, const SourceActivity *activity,
+							  bool at_end);
 
 /*
  * Compare two moments: ok if the tables of the plan hold what they held in the

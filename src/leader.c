@@ -73,8 +73,6 @@ static void set_sequences(Leader *leader);
 static void check_keys(Leader *leader);
 static void analyze_tables(Leader *leader);
 static void verify(Leader *leader);
-static void record_activity(Leader *leader, const SourceActivity *activity,
-							bool at_end);
 static void check_freeze(Leader *leader);
 static void raise_verdict(Leader *leader);
 static void end_run(Leader *leader, const char *status);
@@ -379,7 +377,7 @@ carry_out(Leader *leader)
 {
 	if (leader->users != NULL)
 		migrate_users(leader);
-	record_activity(leader, leader->activity, false);
+	ftm_freeze_record(leader->pool, leader->activity, false);
 	open_sources(leader);
 	invalidate_keys(leader);
 	load_tables(leader);
@@ -847,18 +845,6 @@ verify(Leader *leader)
 	leader->verdicts = lappend(leader->verdicts, ftm_verify_user_map());
 }
 
-static void
-record_activity(Leader *leader, const SourceActivity *activity, bool at_end)
-{
-	StringInfoData payload;
-
-	initStringInfo(&payload);
-	pq_sendbyte(&payload, at_end);
-	ftm_task_put_string(&payload, ftm_freeze_json(activity));
-	(void) ftm_pool_call(leader->pool, POOL_KEEPER, COMMAND_RECORD_ACTIVITY,
-						 &payload);
-}
-
 /*
  * Everything has been read: let go of the snapshot and look whether the source
  * has moved on.  Without verification there is no verdict to add it to.
@@ -871,7 +857,7 @@ check_freeze(Leader *leader)
 
 	ftm_source_end_snapshot(leader->source);
 	now = ftm_freeze_read(leader->source, leader->options->scope->schemas);
-	record_activity(leader, now, true);
+	ftm_freeze_record(leader->pool, now, true);
 	verdict = ftm_freeze_verdict(leader->source, leader->server->name,
 								 leader->plan, leader->activity, now,
 								 leader->verdicts);
