@@ -11,6 +11,7 @@
 #ifndef FTM_CHECK_H
 #define FTM_CHECK_H
 
+#include "freeze.h"
 #include "ftmigrate.h"
 #include "plan.h"
 #include "source.h"
@@ -51,6 +52,7 @@ typedef struct Preflight
 	SourceServer *server;
 	SourceConnection *source;
 	SourceConnection *second;	/* another connection, for a few checks */
+	SourceActivity *activity;	/* just before the snapshot; for runs only */
 	char	   *snapshot;		/* exported by source */
 	MigrationPlan *plan;
 

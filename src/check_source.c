@@ -222,11 +222,15 @@ backend_pid(SourceConnection *source)
 }
 
 /*
- * A run exports the snapshot for its workers.
+ * A run exports the snapshot for its workers, and remembers what the source
+ * was doing just before.
  */
 void
 ftm_check_snapshot(Preflight *preflight)
 {
+	if (preflight->for_run)
+		preflight->activity = ftm_freeze_read(preflight->source,
+											  preflight->scope->schemas);
 	preflight->snapshot = ftm_source_export_snapshot(preflight->source);
 	if (preflight->for_run)
 		return;

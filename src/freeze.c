@@ -34,11 +34,13 @@
 #include "task.h"
 
 /*
- * xmin, xmax, whether writes are counted, the time, open transactions.
+ * xmin, xmax, whether writes are counted (a replica does not), the time, open
+ * transactions.
  */
 #define ACTIVITY_SQL \
 	"SELECT pg_catalog.pg_snapshot_xmin(s), pg_catalog.pg_snapshot_xmax(s)," \
-	" pg_catalog.current_setting('track_counts')::pg_catalog.bool," \
+	" pg_catalog.current_setting('track_counts')::pg_catalog.bool" \
+	"  AND NOT pg_catalog.pg_is_in_recovery()," \
 	" pg_catalog.clock_timestamp()," \
 	" (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(" \
 	"   'pid', l.pid, 'xid', l.transactionid::pg_catalog.text)), '[]')" \
@@ -49,7 +51,7 @@
 
 /*
  * OID, name, rows written, file, open transactions that have written, of all
- * tables of some schemas (literals), partitions on their own.
+ * tables of some schemas ($1), partitions on their own.
  */
 #define ACTIVITY_TABLES_SQL \
 	"WITH l AS MATERIALIZED (SELECT * FROM pg_catalog.pg_locks WHERE granted)," \
@@ -73,7 +75,7 @@
 	" FROM pg_catalog.pg_class c" \
 	" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace" \
 	" LEFT JOIN writer w ON w.relation = c.oid" \
-	" WHERE c.relkind = 'r' AND n.nspname IN (%s)" \
+	" WHERE c.relkind = 'r' AND n.nspname = ANY ($1::pg_catalog.text[])" \
 	" ORDER BY c.oid"
 
 enum
@@ -119,20 +121,13 @@ typedef struct Findings
 } Findings;
 
 SourceActivity *
-ftm_freeze_read(SourceConnection *source, const List *schemas)
+ftm_freeze_read(SourceConnection *source, List *schemas)
 {
 	SourceActivity *activity = palloc(sizeof(SourceActivity));
-	StringInfoData names;
-	ListCell   *lc;
+	const char *params[1] = {ftm_catalog_array_text(schemas)};
 
-	initStringInfo(&names);
-	foreach(lc, schemas)
-		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
-						 quote_literal_cstr(lfirst(lc)));
 	activity->server = ftm_source_query(source, ACTIVITY_SQL, 0, NULL);
-	activity->tables = ftm_source_query(source,
-										psprintf(ACTIVITY_TABLES_SQL, names.data),
-										0, NULL);
+	activity->tables = ftm_source_query(source, ACTIVITY_TABLES_SQL, 1, params);
 	return activity;
 }
 
@@ -335,6 +330,7 @@ ftm_freeze_verdict(SourceConnection *source, const char *source_name,
 	VerifyResult *verdict = make_verdict(source_name);
 	TableActivity *tables_before = sum_up(plan, before);
 	TableActivity *tables_after = sum_up(plan, after);
+	bool		counted = ftm_rowset_bool(after->server, 0, ACTIVITY_COUNTED);
 	Findings	findings;
 	StringInfoData detail;
 	ListCell   *lc;
@@ -351,7 +347,7 @@ ftm_freeze_verdict(SourceConnection *source, const char *source_name,
 
 		judge_table(&findings, source, table,
 					&tables_before[i], &tables_after[i],
-					ftm_rowset_bool(after->server, 0, ACTIVITY_COUNTED),
+					counted || nothing_ended(before, after),
 					find_verdict(verdicts, table->name));
 	}
 

@@ -25,7 +25,7 @@ typedef struct SourceActivity SourceActivity;
  * Result in the current memory context.
  */
 extern SourceActivity *ftm_freeze_read(SourceConnection *source,
-									   const List *schemas);
+									   List *schemas);
 
 /* Have the pool's keeper write it into ftm_run. */
 extern void ftm_freeze_record(WorkerPool *pool, const SourceActivity *activity,

@@ -205,6 +205,7 @@ check_and_plan(Leader *leader)
 	ftm_check_run(&preflight);
 
 	leader->source = preflight.source;
+	leader->activity = preflight.activity;
 	leader->snapshot = preflight.snapshot;
 	leader->plan = preflight.plan;
 }
@@ -218,7 +219,6 @@ connect_and_plan(Leader *leader, const Scope *scope)
 	ListCell   *lc;
 
 	leader->source = ftm_source_connect(leader->server, CurrentMemoryContext);
-	leader->activity = ftm_freeze_read(leader->source, scope->schemas);
 	leader->snapshot = ftm_source_export_snapshot(leader->source);
 	leader->plan = ftm_plan_build(scope, leader->source, NULL);
 
