@@ -18,7 +18,7 @@ PG_CPPFLAGS = -I$(libpq_srcdir)
 # The server's headers are not ours to warn about: -isystem overrides their -I.
 PG_CFLAGS = -Wall -Wextra -isystem $(shell $(PG_CONFIG) --includedir-server) $(COPT)
 SHLIB_LINK_INTERNAL = $(libpq)
-SHLIB_LINK = -lcurl -ljson-c
+SHLIB_LINK = -lcurl -ljson-c -lz
 
 REGRESS := $(basename $(notdir $(sort $(wildcard test/sql/*.sql))))
 REGRESS_OPTS = --inputdir=test

@@ -514,6 +514,27 @@ COMMENT ON FUNCTION @extschema@.ftm_mixed_case_user_ids(pg_catalog.text) IS
 	'internal: number of user ids in the text that were not rewritten because of their mixed case';
 
 -- ---------------------------------------------------------------------------
+-- JSON files (export.c)
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION @extschema@.ftm_export(
+		directory pg_catalog.text,
+		source pg_catalog.name DEFAULT 'supabase',
+		schemas pg_catalog.text[] DEFAULT '{public}',
+		include pg_catalog.text[] DEFAULT NULL,
+		exclude pg_catalog.text[] DEFAULT NULL,
+		compress pg_catalog.bool DEFAULT false,
+		overwrite pg_catalog.bool DEFAULT false,
+		password_hashes pg_catalog.bool DEFAULT false)
+	RETURNS TABLE (table_name pg_catalog.text, file pg_catalog.text,
+		rows pg_catalog.int8, bytes pg_catalog.int8,
+		seconds pg_catalog.numeric)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ftm_export IS
+	'writes the source''s tables and users as JSON files, one per table';
+REVOKE ALL ON FUNCTION @extschema@.ftm_export FROM PUBLIC;
+
+-- ---------------------------------------------------------------------------
 -- Dump the state with the database
 -- ---------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
+#include "export_table.h"
 #include "finish.h"
 #include "ftmigrate.h"
 #include "load.h"
@@ -74,6 +75,7 @@ static void roll_back(StringInfo command, StringInfo answer);
 static void open_source(StringInfo command, StringInfo answer);
 static void invalidate_keys(StringInfo command, StringInfo answer);
 static void load_table(StringInfo command, StringInfo answer);
+static void export_table(StringInfo command, StringInfo answer);
 static void set_sequences(StringInfo command, StringInfo answer);
 static void check_key(StringInfo command, StringInfo answer);
 static void analyze_table(StringInfo command, StringInfo answer);
@@ -102,6 +104,7 @@ static const struct
 	{COMMAND_OPEN_SOURCE, "connect to source", open_source},
 	{COMMAND_INVALIDATE_KEYS, "mark foreign keys", invalidate_keys},
 	{COMMAND_LOAD_TABLE, "load table", load_table},
+	{COMMAND_EXPORT_TABLE, "export table", export_table},
 	{COMMAND_SET_SEQUENCES, "set sequences", set_sequences},
 	{COMMAND_CHECK_KEY, "check foreign key", check_key},
 	{COMMAND_ANALYZE_TABLE, "analyze table", analyze_table},
@@ -556,6 +559,21 @@ load_table(StringInfo command, StringInfo answer)
 
 	error_context_stack = callback.previous;
 	ftm_task_put_result(answer, &result);
+}
+
+static void
+export_table(StringInfo command, StringInfo answer)
+{
+	ExportTask *task = ftm_export_get_task(command);
+	ExportResult result;
+	MemoryContext outer;
+
+	pgstat_report_activity(STATE_RUNNING,
+						   psprintf("export table %s", task->name));
+	outer = begin_transaction();
+	ftm_export_table(worker.source, task, &result);
+	ftm_export_put_result(answer, &result);
+	commit_transaction(outer);
 }
 
 /*

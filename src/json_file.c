@@ -1,0 +1,379 @@
+/*-------------------------------------------------------------------------
+ *
+ * json_file.c
+ *		Files of an export: where they may be, how they are called, and how
+ *		they come into being.
+ *
+ * - The server writes with its own operating-system user, so who may call is
+ *	 checked here, and so is the place: never through a symbolic link, never
+ *	 among the server's own files.
+ * - A file has its name only when it is complete and on disk.  Before that it
+ *	 is called "name.PID.partial"; an error, a cancel and the end of the process
+ *	 remove it, and after a crash its name says what it is.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "catalog/pg_authid.h"
+#include "common/cryptohash.h"
+#include "common/relpath.h"
+#include "common/sha2.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+
+#include "json_file.h"
+
+/* Bytes between two writes. */
+#define WRITE_SIZE		(256 * 1024)
+
+/* zlib: window of 32 kB, and 16 more for the gzip format. */
+#define GZIP_WINDOW		(15 + 16)
+#define GZIP_LEVEL		6
+#define ZLIB_MEMORY		8
+
+struct JsonFile
+{
+	char	   *path;			/* the final name */
+	char	   *partial;		/* the name until then */
+	int			fd;
+	bool		compress;
+	bool		finished;
+	z_stream	zlib;
+	pg_cryptohash_ctx *hash;
+	int64		bytes;
+	size_t		used;			/* of buffer */
+	char		buffer[WRITE_SIZE];
+};
+
+static void check_place(const char *name, const char *resolved);
+static void deflate_bytes(JsonFile *file, const void *data, size_t length,
+						  int flush);
+static void write_bytes(JsonFile *file, const char *data, size_t length);
+static void flush_buffer(JsonFile *file);
+static void raise_hash_error(JsonFile *file) pg_attribute_noreturn();
+
+char *
+ftm_json_output_directory(const char *name)
+{
+	char	   *directory = pstrdup(name);
+	char		resolved[PATH_MAX];
+
+	if (!has_privs_of_role(GetUserId(), ROLE_PG_WRITE_SERVER_FILES))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to write files on the server"),
+				 errhint("Be a superuser or a member of the role pg_write_server_files.")));
+
+	canonicalize_path(directory);
+	if (!is_absolute_path(directory))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("directory \"%s\" is not an absolute path", name)));
+	if (realpath(directory, resolved) == NULL)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not access directory \"%s\": %m", name),
+				 errhint("Create it, owned by the operating-system user of the server.")));
+	if (strcmp(directory, resolved) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("directory \"%s\" is reached through a symbolic link",
+						name),
+				 errhint("Name the directory itself: \"%s\".", resolved)));
+	check_place(name, resolved);
+	return directory;
+}
+
+/*
+ * It must be a directory, and none of those that the server keeps its own
+ * files in, wherever links of the data directory lead.
+ */
+static void
+check_place(const char *name, const char *resolved)
+{
+	static const char *const own[] = {".", "pg_wal", "pg_tblspc"};
+	struct stat status;
+
+	if (stat(resolved, &status) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not access directory \"%s\": %m", name)));
+	if (!S_ISDIR(status.st_mode))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a directory", name)));
+	for (int i = 0; i < (int) lengthof(own); i++)
+	{
+		char		place[PATH_MAX];
+
+		/* The data directory is the working directory of every backend. */
+		if (realpath(own[i], place) != NULL &&
+			path_is_prefix_of_path(place, resolved))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("directory \"%s\" is part of the server's data directory",
+							name)));
+	}
+	if (strstr(resolved, "/" TABLESPACE_VERSION_DIRECTORY) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("directory \"%s\" is part of a tablespace", name)));
+}
+
+static void
+append_name(StringInfo text, const char *name)
+{
+	for (const char *c = name; *c != '\0'; c++)
+	{
+		if ((unsigned char) *c < ' ' || *c == 0x7f ||
+			strchr("/\\%.:*?\"<>|", *c) != NULL)
+			appendStringInfo(text, "%%%02X", (unsigned char) *c);
+		else
+			appendStringInfoChar(text, *c);
+	}
+}
+
+char *
+ftm_json_file_name(const char *schema, const char *table, bool compress)
+{
+	StringInfoData name;
+
+	initStringInfo(&name);
+	append_name(&name, schema);
+	appendStringInfoChar(&name, '.');
+	append_name(&name, table);
+	appendStringInfoString(&name, compress ? ".json.gz" : ".json");
+	return name.data;
+}
+
+void
+ftm_json_file_refuse_existing(const char *path, bool overwrite)
+{
+	struct stat status;
+
+	if (lstat(path, &status) != 0)
+	{
+		if (errno == ENOENT)
+			return;
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not access file \"%s\": %m", path)));
+	}
+	if (!S_ISREG(status.st_mode))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" exists and is not a regular file", path)));
+	if (!overwrite)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_FILE),
+				 errmsg("file \"%s\" exists already", path),
+				 errhint("Use an empty directory, or overwrite => true.")));
+}
+
+/* zlib's memory comes from a memory context, which frees it after an error. */
+static voidpf
+allocate(voidpf context, uInt items, uInt size)
+{
+	return MemoryContextAllocExtended((MemoryContext) context,
+									  (Size) items * size, MCXT_ALLOC_NO_OOM);
+}
+
+static void
+release(voidpf context pg_attribute_unused(), voidpf memory)
+{
+	pfree(memory);
+}
+
+JsonFile *
+ftm_json_file_create(const char *path, bool compress)
+{
+	JsonFile   *file = palloc0(sizeof(JsonFile));
+
+	file->path = pstrdup(path);
+	file->partial = psprintf("%s.%d.partial", path, MyProcPid);
+	file->compress = compress;
+	if (compress)
+	{
+		file->zlib.zalloc = allocate;
+		file->zlib.zfree = release;
+		file->zlib.opaque = CurrentMemoryContext;
+		if (deflateInit2(&file->zlib, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW,
+						 ZLIB_MEMORY, Z_DEFAULT_STRATEGY) != Z_OK)
+			ereport(ERROR,
+					(errcode(ERRCODE_OUT_OF_MEMORY),
+					 errmsg("out of memory")));
+	}
+	file->hash = pg_cryptohash_create(PG_SHA256);
+	if (file->hash == NULL || pg_cryptohash_init(file->hash) < 0)
+		raise_hash_error(file);
+
+	/* O_EXCL does not follow a symbolic link either. */
+	file->fd = OpenTransientFilePerm(file->partial,
+									 O_WRONLY | O_CREAT | O_EXCL | PG_BINARY,
+									 S_IRUSR | S_IWUSR);
+	if (file->fd < 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not create file \"%s\": %m", file->partial)));
+	return file;
+}
+
+void
+ftm_json_file_write(JsonFile *file, const void *data, size_t length)
+{
+	if (file->compress)
+		deflate_bytes(file, data, length, Z_NO_FLUSH);
+	else
+		write_bytes(file, data, length);
+}
+
+/*
+ * Run the compressor until it has taken all of data (and, with Z_FINISH, given
+ * out everything), straight into the buffer.
+ */
+static void
+deflate_bytes(JsonFile *file, const void *data, size_t length, int flush)
+{
+	int			result;
+
+	file->zlib.next_in = unconstify(void *, data);
+	file->zlib.avail_in = (uInt) length;	/* a row has less than 1 GB */
+	do
+	{
+		if (file->used == WRITE_SIZE)
+			flush_buffer(file);
+		file->zlib.next_out = (Bytef *) file->buffer + file->used;
+		file->zlib.avail_out = (uInt) (WRITE_SIZE - file->used);
+		result = deflate(&file->zlib, flush);
+		if (result == Z_STREAM_ERROR)
+			elog(ERROR, "could not compress file \"%s\"", file->path);
+		file->used = WRITE_SIZE - file->zlib.avail_out;
+	} while (flush == Z_FINISH ? result != Z_STREAM_END :
+			 file->zlib.avail_in > 0 || file->zlib.avail_out == 0);
+}
+
+static void
+write_bytes(JsonFile *file, const char *data, size_t length)
+{
+	while (length > 0)
+	{
+		size_t		part;
+
+		if (file->used == WRITE_SIZE)
+			flush_buffer(file);
+		part = Min(length, WRITE_SIZE - file->used);
+		memcpy(file->buffer + file->used, data, part);
+		file->used += part;
+		data += part;
+		length -= part;
+	}
+}
+
+static void
+flush_buffer(JsonFile *file)
+{
+	size_t		done = 0;
+
+	CHECK_FOR_INTERRUPTS();
+	while (done < file->used)
+	{
+		ssize_t		written;
+
+		errno = 0;
+		written = write(file->fd, file->buffer + done, file->used - done);
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written <= 0)
+		{
+			/* A short write without an error means a full disk. */
+			if (errno == 0)
+				errno = ENOSPC;
+			ereport(ERROR,
+					(errcode_for_file_access(),
+					 errmsg("could not write file \"%s\": %m", file->partial)));
+		}
+		done += written;
+	}
+	if (pg_cryptohash_update(file->hash, (uint8 *) file->buffer,
+							 file->used) < 0)
+		raise_hash_error(file);
+	file->bytes += file->used;
+	file->used = 0;
+}
+
+void
+ftm_json_file_finish(JsonFile *file, JsonFileInfo *info)
+{
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+
+	if (file->compress)
+	{
+		deflate_bytes(file, "", 0, Z_FINISH);
+		(void) deflateEnd(&file->zlib);
+	}
+	flush_buffer(file);
+	if (pg_cryptohash_final(file->hash, digest, sizeof(digest)) < 0)
+		raise_hash_error(file);
+	pg_cryptohash_free(file->hash);
+
+	if (pg_fsync(file->fd) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not fsync file \"%s\": %m", file->partial)));
+	if (CloseTransientFile(file->fd) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not close file \"%s\": %m", file->partial)));
+	(void) durable_rename(file->partial, file->path, ERROR);
+	file->finished = true;
+
+	info->bytes = file->bytes;
+	(void) hex_encode((char *) digest, sizeof(digest), info->sha256);
+	info->sha256[2 * sizeof(digest)] = '\0';
+}
+
+/*
+ * The descriptor is closed at the end of the transaction.  Nobody hears of a
+ * failure here: the error that brought us here is the one to report.
+ */
+void
+ftm_json_file_discard(int code pg_attribute_unused(), Datum arg)
+{
+	JsonFile   *file = (JsonFile *) DatumGetPointer(arg);
+
+	if (!file->finished)
+		(void) unlink(file->partial);
+}
+
+void
+ftm_json_file_save(const char *path, const char *text, JsonFileInfo *info)
+{
+	JsonFile   *file = ftm_json_file_create(path, false);
+
+	PG_ENSURE_ERROR_CLEANUP(ftm_json_file_discard, PointerGetDatum(file));
+	{
+		ftm_json_file_write(file, text, strlen(text));
+		ftm_json_file_finish(file, info);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(ftm_json_file_discard, PointerGetDatum(file));
+	pfree(file);
+}
+
+static void
+raise_hash_error(JsonFile *file)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INTERNAL_ERROR),
+			 errmsg("could not compute the SHA-256 of file \"%s\": %s",
+					file->path, pg_cryptohash_error(file->hash))));
+}

@@ -1,0 +1,62 @@
+/*-------------------------------------------------------------------------
+ *
+ * json_file.h
+ *		Files of an export: where they may be, how they are called, and how
+ *		they come into being.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_JSON_FILE_H
+#define FTM_JSON_FILE_H
+
+#define JSON_METADATA_FILE	"metadata.json"
+#define JSON_USERS_FILE		"auth_users.json"
+#define JSON_USER_MAP_FILE	"user-mapping.json"
+
+/* A file that is being written. */
+typedef struct JsonFile JsonFile;
+
+/* What a finished file is. */
+typedef struct JsonFileInfo
+{
+	int64		bytes;			/* on disk, compressed if it is */
+	char		sha256[65];		/* of those bytes, in hexadecimal */
+} JsonFileInfo;
+
+/*
+ * Check that the current user may write files on the server, and that name is
+ * an existing directory to write into: absolute, without symbolic links, not
+ * the server's own.  Returns its name in canonical form.
+ */
+extern char *ftm_json_output_directory(const char *name);
+
+/*
+ * Name of a table's file: "schema.table.json".  What would not be safe in a
+ * file name is written as %XX, and so is a dot in either name.
+ */
+extern char *ftm_json_file_name(const char *schema, const char *table,
+								bool compress);
+
+/*
+ * Error if path exists and may not be, or cannot be, replaced.
+ */
+extern void ftm_json_file_refuse_existing(const char *path, bool overwrite);
+
+/*
+ * Write a file, gzipped if compress.  It has a temporary name until
+ * ftm_json_file_finish() has flushed it to disk and renamed it; whoever writes
+ * calls ftm_json_file_discard() if that does not happen.  Needs a transaction,
+ * at whose end the file is closed.  Errors: those of the file system.
+ */
+extern JsonFile *ftm_json_file_create(const char *path, bool compress);
+extern void ftm_json_file_write(JsonFile *file, const void *data, size_t length);
+extern void ftm_json_file_finish(JsonFile *file, JsonFileInfo *info);
+
+/* For PG_ENSURE_ERROR_CLEANUP(); arg is the JsonFile. */
+extern void ftm_json_file_discard(int code, Datum arg);
+
+/* All of these in one, for a file that is in memory. */
+extern void ftm_json_file_save(const char *path, const char *text,
+							   JsonFileInfo *info);
+
+#endif							/* FTM_JSON_FILE_H */
