@@ -25,6 +25,7 @@
 #include "run.h"
 #include "state.h"
 #include "target.h"
+#include "user_step.h"
 
 PG_FUNCTION_INFO_V1(ftm_rollback);
 PG_FUNCTION_INFO_V1(ftm_cancel);
@@ -61,6 +62,7 @@ static void put_tables(ReturnSetInfo *rsinfo, const List *tables);
  * ftm_rollback(run_id, force, users)
  *
  * Empties what a run loaded, in one transaction of a worker; one row per table.
+ * users: then deletes the users that it created, one after the other.
  */
 Datum
 ftm_rollback(PG_FUNCTION_ARGS)
@@ -74,11 +76,6 @@ ftm_rollback(PG_FUNCTION_ARGS)
 	ftm_leader_refuse_transaction_block("ftm_rollback()");
 	request.run_id = PG_GETARG_INT64(0);
 	request.force = PG_GETARG_BOOL(1);
-	if (PG_GETARG_BOOL(2))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("deleting the users that a run created is not supported"),
-				 errhint("Leave out users => true.")));
 	InitMaterializedSRF(fcinfo, 0);
 
 	nestlevel = ftm_target_pin_settings();
@@ -86,6 +83,8 @@ ftm_rollback(PG_FUNCTION_ARGS)
 	refuse_locked_tables(request.run_id);
 	pool = ftm_pool_start(1);
 	tables = ftm_control_roll_back(pool, &request);
+	if (PG_GETARG_BOOL(2))
+		ftm_user_step_delete(pool, request.run_id);
 	ftm_pool_end(pool);
 	ftm_target_restore(nestlevel);
 

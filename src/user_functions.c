@@ -22,7 +22,7 @@
 
 #include "ftmigrate.h"
 #include "leader.h"
-#include "target.h"
+#include "state.h"
 #include "user_step.h"
 
 PG_FUNCTION_INFO_V1(ftm_migrate_users);
@@ -35,7 +35,6 @@ PG_FUNCTION_INFO_V1(ftm_purge_user_map);
 static void require_arguments(FunctionCallInfo fcinfo);
 static char *name_argument(FunctionCallInfo fcinfo, int argument);
 static WorkerPool *start_worker(const UsersTask *task);
-static RowSet *query(const char *sql, int nparams, const char *const *params);
 static void put_rows(FunctionCallInfo fcinfo, RowSet *rows);
 
 /*
@@ -96,7 +95,7 @@ ftm_migrate_users(PG_FUNCTION_ARGS)
 	ftm_pool_end(pool);
 
 	ftm_user_step_raise(WARNING, missing, task);
-	put_rows(fcinfo, query(report_sql, 0, NULL));
+	put_rows(fcinfo, ftm_state_query(report_sql, 0, NULL));
 	return (Datum) 0;
 }
 
@@ -120,11 +119,11 @@ ftm_match_users(PG_FUNCTION_ARGS)
 	(void) ftm_user_step_call(pool, COMMAND_MATCH_USERS, task);
 	ftm_pool_end(pool);
 	put_rows(fcinfo,
-			 query("SELECT source_user_id, email, target_user_id, status, reason"
-				   "  FROM @schema@.ftm_user"
-				   " WHERE status IN ('matched', 'conflict')"
-				   " ORDER BY status DESC, email, source_user_id",
-				   0, NULL));
+			 ftm_state_query("SELECT source_user_id, email, target_user_id, status, reason"
+							 "  FROM @schema@.ftm_user"
+							 " WHERE status IN ('matched', 'conflict')"
+							 " ORDER BY status DESC, email, source_user_id",
+							 0, NULL));
 	return (Datum) 0;
 }
 
@@ -172,10 +171,10 @@ ftm_verify_users(PG_FUNCTION_ARGS)
 						task->auth_server),
 				 errdetail_internal("%s", verdict->detail)));
 	put_rows(fcinfo,
-			 query("SELECT source_user_id, email, target_user_id, verified, difference"
-				   "  FROM @schema@.ftm_user WHERE status <> 'skipped'"
-				   " ORDER BY verified NULLS FIRST, user_created_at, source_user_id",
-				   0, NULL));
+			 ftm_state_query("SELECT source_user_id, email, target_user_id, verified, difference"
+							 "  FROM @schema@.ftm_user WHERE status <> 'skipped'"
+							 " ORDER BY verified NULLS FIRST, user_created_at, source_user_id",
+							 0, NULL));
 	return (Datum) 0;
 }
 
@@ -225,29 +224,29 @@ ftm_load_user_map(PG_FUNCTION_ARGS)
 	const char *params[2] = {map, psprintf("%d days", ftm_retention_days)};
 	RowSet	   *rows;
 
-	rows = query("SELECT jsonb_typeof($1::jsonb -> 'mappings') IS DISTINCT FROM 'array'",
-				 1, params);
+	rows = ftm_state_query("SELECT jsonb_typeof($1::jsonb -> 'mappings') IS DISTINCT FROM 'array'",
+						   1, params);
 	if (ftm_rowset_bool(rows, 0, 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("user map has no array \"mappings\""),
 				 errhint("The form is {\"generatedAt\": ..., \"retainUntil\": ..., \"mappings\": [{\"supabaseUserId\": ..., \"stackAuthUserId\": ..., \"email\": ..., \"migratedAt\": ...}]}.")));
-	rows = query("WITH new AS ("
-				 " INSERT INTO @schema@.ftm_user_map"
-				 "  (source_user_id, target_user_id, email, created_at, retain_until)"
-				 " SELECT m.\"supabaseUserId\", m.\"stackAuthUserId\", m.email,"
-				 "        coalesce(m.\"migratedAt\", clock_timestamp()),"
-				 "        coalesce(($1::jsonb ->> 'retainUntil')::timestamptz,"
-				 "                 clock_timestamp() + $2::interval)"
-				 "  FROM jsonb_to_recordset($1::jsonb -> 'mappings') AS m"
-				 "       (\"supabaseUserId\" uuid, \"stackAuthUserId\" uuid, email text,"
-				 "        \"migratedAt\" timestamptz)"
-				 " WHERE NOT EXISTS (SELECT FROM @schema@.ftm_user_map o"
-				 "                    WHERE o.source_user_id = m.\"supabaseUserId\""
-				 "                      AND o.target_user_id = m.\"stackAuthUserId\")"
-				 " RETURNING source_user_id)"
-				 " SELECT count(*) FROM new",
-				 2, params);
+	rows = ftm_state_query("WITH new AS ("
+						   " INSERT INTO @schema@.ftm_user_map"
+						   "  (source_user_id, target_user_id, email, created_at, retain_until)"
+						   " SELECT m.\"supabaseUserId\", m.\"stackAuthUserId\", m.email,"
+						   "        coalesce(m.\"migratedAt\", clock_timestamp()),"
+						   "        coalesce(($1::jsonb ->> 'retainUntil')::timestamptz,"
+						   "                 clock_timestamp() + $2::interval)"
+						   "  FROM jsonb_to_recordset($1::jsonb -> 'mappings') AS m"
+						   "       (\"supabaseUserId\" uuid, \"stackAuthUserId\" uuid, email text,"
+						   "        \"migratedAt\" timestamptz)"
+						   " WHERE NOT EXISTS (SELECT FROM @schema@.ftm_user_map o"
+						   "                    WHERE o.source_user_id = m.\"supabaseUserId\""
+						   "                      AND o.target_user_id = m.\"stackAuthUserId\")"
+						   " RETURNING source_user_id)"
+						   " SELECT count(*) FROM new",
+						   2, params);
 	PG_RETURN_INT64(ftm_rowset_int64(rows, 0, 0));
 }
 
@@ -263,20 +262,20 @@ ftm_purge_user_map(PG_FUNCTION_ARGS)
 	RowSet	   *rows;
 	int64		purged;
 
-	rows = query("WITH due AS ("
-				 " DELETE FROM @schema@.ftm_user_map"
-				 "  WHERE retain_until <= clock_timestamp() RETURNING source_user_id),"
-				 " users AS ("
-				 " DELETE FROM @schema@.ftm_user"
-				 "  WHERE source_user_id IN (SELECT source_user_id FROM due))"
-				 " SELECT count(*) FROM due",
-				 0, NULL);
+	rows = ftm_state_query("WITH due AS ("
+						   " DELETE FROM @schema@.ftm_user_map"
+						   "  WHERE retain_until <= clock_timestamp() RETURNING source_user_id),"
+						   " users AS ("
+						   " DELETE FROM @schema@.ftm_user"
+						   "  WHERE source_user_id IN (SELECT source_user_id FROM due))"
+						   " SELECT count(*) FROM due",
+						   0, NULL);
 	purged = ftm_rowset_int64(rows, 0, 0);
 	if (purged > 0)
 		PG_RETURN_INT64(purged);
 
-	rows = query("SELECT count(*), min(retain_until) FROM @schema@.ftm_user_map",
-				 0, NULL);
+	rows = ftm_state_query("SELECT count(*), min(retain_until) FROM @schema@.ftm_user_map",
+						   0, NULL);
 	if (ftm_rowset_int64(rows, 0, 0) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -318,28 +317,6 @@ start_worker(const UsersTask *task)
 		ftm_leader_take_lock(task->source);
 	(void) ftm_options_auth_server(task->auth_server, false);
 	return ftm_pool_start(1);
-}
-
-/*
- * A statement on the extension's own tables: who may call the function may do
- * what it does.
- */
-static RowSet *
-query(const char *sql, int nparams, const char *const *params)
-{
-	StringInfoData statement;
-	const char *schema = ftm_extension_schema_quoted();
-	const char *mark;
-
-	initStringInfo(&statement);
-	while ((mark = strstr(sql, "@schema@")) != NULL)
-	{
-		appendBinaryStringInfo(&statement, sql, (int) (mark - sql));
-		appendStringInfoString(&statement, schema);
-		sql = mark + strlen("@schema@");
-	}
-	appendStringInfoString(&statement, sql);
-	return ftm_target_query_as_owner(statement.data, nparams, params);
 }
 
 /*

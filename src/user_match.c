@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "state.h"
 #include "user_session.h"
 #include "user_state.h"
 
@@ -124,8 +125,8 @@ mark_taken(Matcher *matcher)
 	targets = hash_create("ftmigrate targets", 1024, &control,
 						  HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	ftm_user_session_begin();
-	rows = ftm_user_state_query("SELECT target_user_id FROM @schema@.ftm_user_map",
-								0, NULL);
+	rows = ftm_state_query("SELECT target_user_id FROM @schema@.ftm_user_map",
+						   0, NULL);
 	ftm_user_session_commit();
 	for (int row = 0; row < rows->nrows; row++)
 		(void) hash_search(targets, ftm_rowset_value(rows, row, 0),

@@ -16,8 +16,8 @@
 #include "utils/json.h"
 #include "utils/memutils.h"
 
+#include "state.h"
 #include "user_session.h"
-#include "user_state.h"
 
 #define MILLISECONDS_PER_HOUR	(3600 * 1000)
 
@@ -68,13 +68,13 @@ list_recipients(int max_mails)
 	RowSet	   *rows;
 
 	ftm_user_session_begin();
-	rows = ftm_user_state_query("SELECT source_user_id, email"
-								"  FROM @schema@.ftm_user"
-								" WHERE must_reset_password AND status = 'created'"
-								"   AND reset_sent_at IS NULL"
-								" ORDER BY user_created_at, source_user_id"
-								" LIMIT $1::integer",
-								1, params);
+	rows = ftm_state_query("SELECT source_user_id, email"
+						   "  FROM @schema@.ftm_user"
+						   " WHERE must_reset_password AND status = 'created'"
+						   "   AND reset_sent_at IS NULL"
+						   " ORDER BY user_created_at, source_user_id"
+						   " LIMIT $1::integer",
+						   1, params);
 	ftm_user_session_commit();
 	return rows;
 }
@@ -97,9 +97,9 @@ static void
 record_reset(const char *id)
 {
 	ftm_user_session_begin();
-	(void) ftm_user_state_query("UPDATE @schema@.ftm_user"
-								"   SET reset_sent_at = clock_timestamp()"
-								" WHERE source_user_id = $1::uuid",
-								1, &id);
+	(void) ftm_state_query("UPDATE @schema@.ftm_user"
+						   "   SET reset_sent_at = clock_timestamp()"
+						   " WHERE source_user_id = $1::uuid",
+						   1, &id);
 	ftm_user_session_commit();
 }

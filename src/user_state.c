@@ -16,7 +16,7 @@
 #include "utils/json.h"
 
 #include "ftmigrate.h"
-#include "target.h"
+#include "state.h"
 #include "user_state.h"
 
 /* In the order of UserStatus. */
@@ -51,35 +51,17 @@ status_by_name(const char *name)
 	elog(ERROR, "unexpected status of a user: %s", name);
 }
 
-RowSet *
-ftm_user_state_query(const char *sql, int nparams, const char *const *params)
-{
-	StringInfoData statement;
-	const char *schema = ftm_extension_schema_quoted();
-	const char *mark;
-
-	initStringInfo(&statement);
-	while ((mark = strstr(sql, "@schema@")) != NULL)
-	{
-		appendBinaryStringInfo(&statement, sql, (int) (mark - sql));
-		appendStringInfoString(&statement, schema);
-		sql = mark + strlen("@schema@");
-	}
-	appendStringInfoString(&statement, sql);
-	return ftm_target_query_as_owner(statement.data, nparams, params);
-}
-
 void
 ftm_user_state_check_project(const char *project_id)
 {
 	const char *params[1] = {project_id};
 	RowSet	   *rows;
 
-	rows = ftm_user_state_query("SELECT project_id FROM @schema@.ftm_user"
-								" WHERE project_id <> $1"
-								"   AND status NOT IN ('pending', 'skipped')"
-								" LIMIT 1",
-								1, params);
+	rows = ftm_state_query("SELECT project_id FROM @schema@.ftm_user"
+						   " WHERE project_id <> $1"
+						   "   AND status NOT IN ('pending', 'skipped')"
+						   " LIMIT 1",
+						   1, params);
 	if (rows->nrows > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -94,11 +76,11 @@ ftm_user_state_load(UserSession *session)
 {
 	RowSet	   *rows;
 
-	rows = ftm_user_state_query("SELECT source_user_id, status, treatment, target_user_id,"
-								"       (extract(epoch FROM sent_at) * 1000)::bigint,"
-								"       array_to_string(not_carried, ',') LIKE '%sign-in account of %'"
-								"  FROM @schema@.ftm_user",
-								0, NULL);
+	rows = ftm_state_query("SELECT source_user_id, status, treatment, target_user_id,"
+						   "       (extract(epoch FROM sent_at) * 1000)::bigint,"
+						   "       array_to_string(not_carried, ',') LIKE '%sign-in account of %'"
+						   "  FROM @schema@.ftm_user",
+						   0, NULL);
 	for (int row = 0; row < rows->nrows; row++)
 	{
 		UserEntry  *entry = ftm_user_session_entry(session,
@@ -118,9 +100,9 @@ ftm_user_state_load(UserSession *session)
 	}
 
 	/* Entries that the DBA made, or that came from a dump of the map. */
-	rows = ftm_user_state_query("SELECT source_user_id, target_user_id"
-								"  FROM @schema@.ftm_user_map",
-								0, NULL);
+	rows = ftm_state_query("SELECT source_user_id, target_user_id"
+						   "  FROM @schema@.ftm_user_map",
+						   0, NULL);
 	for (int row = 0; row < rows->nrows; row++)
 	{
 		UserEntry  *entry = ftm_user_session_entry(session,
@@ -160,43 +142,43 @@ ftm_user_state_register(const UserSession *session, const List *users)
 		psprintf(INT64_FORMAT, session->task->run_id) : NULL;
 	params[2] = session->task->auth_server;
 	params[3] = session->project_id;
-	(void) ftm_user_state_query("INSERT INTO @schema@.ftm_user AS u"
-								" (source_user_id, email, user_created_at, status, reason, kind,"
-								"  treatment, target_user_id, keeps_password, must_reset_password,"
-								"  unreachable, loses_mfa, lost_providers, not_carried,"
-								"  run_id, auth_server, project_id)"
-								" SELECT id, email, created_at, status, reason, kind, treatment,"
-								"        target, keeps_password, must_reset, unreachable, loses_mfa,"
-								"        ARRAY(SELECT jsonb_array_elements_text(providers)),"
-								"        ARRAY(SELECT jsonb_array_elements_text(losses)),"
-								"        $2::bigint, $3::name, $4"
-								"  FROM jsonb_to_recordset($1::jsonb) AS r"
-								"       (id uuid, email text, created_at timestamptz, status text,"
-								"        reason text, kind text, treatment text, target uuid,"
-								"        keeps_password boolean, must_reset boolean,"
-								"        unreachable boolean, loses_mfa boolean,"
-								"        providers jsonb, losses jsonb)"
-								" ON CONFLICT (source_user_id) DO UPDATE"
-								"   SET email = EXCLUDED.email,"
-								"       user_created_at = EXCLUDED.user_created_at,"
-								"       status = CASE WHEN u.status IN ('sending', 'in_doubt')"
-								"                          AND EXCLUDED.status <> 'matched'"
-								"                     THEN u.status ELSE EXCLUDED.status END,"
-								"       reason = EXCLUDED.reason, kind = EXCLUDED.kind,"
-								"       treatment = EXCLUDED.treatment,"
-								"       target_user_id = coalesce(EXCLUDED.target_user_id, u.target_user_id),"
-								"       keeps_password = EXCLUDED.keeps_password,"
-								"       must_reset_password = EXCLUDED.must_reset_password,"
-								"       unreachable = EXCLUDED.unreachable,"
-								"       loses_mfa = EXCLUDED.loses_mfa,"
-								"       lost_providers = EXCLUDED.lost_providers,"
-								"       not_carried = EXCLUDED.not_carried,"
-								"       run_id = EXCLUDED.run_id,"
-								"       auth_server = EXCLUDED.auth_server,"
-								"       project_id = EXCLUDED.project_id,"
-								"       updated_at = clock_timestamp()"
-								" WHERE u.status NOT IN ('created', 'matched')",
-								4, params);
+	(void) ftm_state_query("INSERT INTO @schema@.ftm_user AS u"
+						   " (source_user_id, email, user_created_at, status, reason, kind,"
+						   "  treatment, target_user_id, keeps_password, must_reset_password,"
+						   "  unreachable, loses_mfa, lost_providers, not_carried,"
+						   "  run_id, auth_server, project_id)"
+						   " SELECT id, email, created_at, status, reason, kind, treatment,"
+						   "        target, keeps_password, must_reset, unreachable, loses_mfa,"
+						   "        ARRAY(SELECT jsonb_array_elements_text(providers)),"
+						   "        ARRAY(SELECT jsonb_array_elements_text(losses)),"
+						   "        $2::bigint, $3::name, $4"
+						   "  FROM jsonb_to_recordset($1::jsonb) AS r"
+						   "       (id uuid, email text, created_at timestamptz, status text,"
+						   "        reason text, kind text, treatment text, target uuid,"
+						   "        keeps_password boolean, must_reset boolean,"
+						   "        unreachable boolean, loses_mfa boolean,"
+						   "        providers jsonb, losses jsonb)"
+						   " ON CONFLICT (source_user_id) DO UPDATE"
+						   "   SET email = EXCLUDED.email,"
+						   "       user_created_at = EXCLUDED.user_created_at,"
+						   "       status = CASE WHEN u.status IN ('sending', 'in_doubt')"
+						   "                          AND EXCLUDED.status <> 'matched'"
+						   "                     THEN u.status ELSE EXCLUDED.status END,"
+						   "       reason = EXCLUDED.reason, kind = EXCLUDED.kind,"
+						   "       treatment = EXCLUDED.treatment,"
+						   "       target_user_id = coalesce(EXCLUDED.target_user_id, u.target_user_id),"
+						   "       keeps_password = EXCLUDED.keeps_password,"
+						   "       must_reset_password = EXCLUDED.must_reset_password,"
+						   "       unreachable = EXCLUDED.unreachable,"
+						   "       loses_mfa = EXCLUDED.loses_mfa,"
+						   "       lost_providers = EXCLUDED.lost_providers,"
+						   "       not_carried = EXCLUDED.not_carried,"
+						   "       run_id = EXCLUDED.run_id,"
+						   "       auth_server = EXCLUDED.auth_server,"
+						   "       project_id = EXCLUDED.project_id,"
+						   "       updated_at = clock_timestamp()"
+						   " WHERE u.status NOT IN ('created', 'matched')",
+						   4, params);
 }
 
 static void
@@ -284,12 +266,12 @@ ftm_user_state_sending(const UserSession *session, const List *entries)
 	appendStringInfoChar(&ids, '}');
 	params[0] = ids.data;
 	params[1] = session->project_id;
-	(void) ftm_user_state_query("UPDATE @schema@.ftm_user"
-								"   SET status = 'sending', attempts = attempts + 1,"
-								"       sent_at = clock_timestamp(), project_id = $2,"
-								"       updated_at = clock_timestamp()"
-								" WHERE source_user_id = ANY ($1::uuid[])",
-								2, params);
+	(void) ftm_state_query("UPDATE @schema@.ftm_user"
+						   "   SET status = 'sending', attempts = attempts + 1,"
+						   "       sent_at = clock_timestamp(), project_id = $2,"
+						   "       updated_at = clock_timestamp()"
+						   " WHERE source_user_id = ANY ($1::uuid[])",
+						   2, params);
 }
 
 void
@@ -308,14 +290,14 @@ ftm_user_state_set(const UserSession *session, const UserEntry *entry,
 		answer->code : NULL;
 	params[6] = answer != NULL && answer->request_id[0] != '\0' ?
 		answer->request_id : NULL;
-	(void) ftm_user_state_query("UPDATE @schema@.ftm_user"
-								"   SET status = $2, reason = $3,"
-								"       target_user_id = $4::uuid,"
-								"       http_status = $5::integer, error_code = $6,"
-								"       request_id = $7,"
-								"       updated_at = clock_timestamp()"
-								" WHERE source_user_id = $1::uuid",
-								7, params);
+	(void) ftm_state_query("UPDATE @schema@.ftm_user"
+						   "   SET status = $2, reason = $3,"
+						   "       target_user_id = $4::uuid,"
+						   "       http_status = $5::integer, error_code = $6,"
+						   "       request_id = $7,"
+						   "       updated_at = clock_timestamp()"
+						   " WHERE source_user_id = $1::uuid",
+						   7, params);
 	if (entry->status == USER_CREATED || entry->status == USER_MATCHED)
 		add_to_map(session, entry);
 }
@@ -329,13 +311,13 @@ add_to_map(const UserSession *session, const UserEntry *entry)
 	params[1] = session->task->run_id != 0 ?
 		psprintf(INT64_FORMAT, session->task->run_id) : NULL;
 	params[2] = psprintf("%d days", ftm_retention_days);
-	(void) ftm_user_state_query("INSERT INTO @schema@.ftm_user_map"
-								" (source_user_id, target_user_id, email, run_id, retain_until)"
-								" SELECT source_user_id, target_user_id, email, $2::bigint,"
-								"        clock_timestamp() + $3::interval"
-								"  FROM @schema@.ftm_user WHERE source_user_id = $1::uuid"
-								" ON CONFLICT (source_user_id) DO NOTHING",
-								3, params);
+	(void) ftm_state_query("INSERT INTO @schema@.ftm_user_map"
+						   " (source_user_id, target_user_id, email, run_id, retain_until)"
+						   " SELECT source_user_id, target_user_id, email, $2::bigint,"
+						   "        clock_timestamp() + $3::interval"
+						   "  FROM @schema@.ftm_user WHERE source_user_id = $1::uuid"
+						   " ON CONFLICT (source_user_id) DO NOTHING",
+						   3, params);
 }
 
 void
@@ -347,14 +329,14 @@ ftm_user_state_lose(UserEntry *entry, const UserExtra *extra, bool must_reset)
 	params[1] = extra->loss;
 	params[2] = extra->source_provider;
 	params[3] = must_reset ? "t" : "f";
-	(void) ftm_user_state_query("UPDATE @schema@.ftm_user"
-								"   SET not_carried = array_append(not_carried, $2),"
-								"       lost_providers = lost_providers"
-								"           || array_remove(ARRAY[$3], NULL),"
-								"       must_reset_password = must_reset_password OR $4::boolean"
-								" WHERE source_user_id = $1::uuid"
-								"   AND NOT not_carried @> ARRAY[$2]",
-								4, params);
+	(void) ftm_state_query("UPDATE @schema@.ftm_user"
+						   "   SET not_carried = array_append(not_carried, $2),"
+						   "       lost_providers = lost_providers"
+						   "           || array_remove(ARRAY[$3], NULL),"
+						   "       must_reset_password = must_reset_password OR $4::boolean"
+						   " WHERE source_user_id = $1::uuid"
+						   "   AND NOT not_carried @> ARRAY[$2]",
+						   4, params);
 	if (extra->source_provider != NULL)
 		entry->lost_account = true;
 }
@@ -380,14 +362,14 @@ ftm_user_state_verified(const List *verdicts)
 	}
 	appendStringInfoChar(&json, ']');
 	params[0] = json.data;
-	(void) ftm_user_state_query("UPDATE @schema@.ftm_user AS u"
-								"   SET verified = r.difference IS NULL,"
-								"       difference = r.difference,"
-								"       verified_at = clock_timestamp()"
-								"  FROM jsonb_to_recordset($1::jsonb) AS r"
-								"       (id uuid, difference text)"
-								" WHERE u.source_user_id = r.id",
-								1, params);
+	(void) ftm_state_query("UPDATE @schema@.ftm_user AS u"
+						   "   SET verified = r.difference IS NULL,"
+						   "       difference = r.difference,"
+						   "       verified_at = clock_timestamp()"
+						   "  FROM jsonb_to_recordset($1::jsonb) AS r"
+						   "       (id uuid, difference text)"
+						   " WHERE u.source_user_id = r.id",
+						   1, params);
 }
 
 char *
@@ -395,17 +377,17 @@ ftm_user_state_summary(void)
 {
 	RowSet	   *rows;
 
-	rows = ftm_user_state_query("SELECT format('users: %s created, %s matched, %s skipped, %s missing;"
-								" %s keep their password, %s must reset it, %s lose a provider, %s lose MFA',"
-								"   count(*) FILTER (WHERE status = 'created'),"
-								"   count(*) FILTER (WHERE status = 'matched'),"
-								"   count(*) FILTER (WHERE status = 'skipped'),"
-								"   count(*) FILTER (WHERE status NOT IN ('created', 'matched', 'skipped')),"
-								"   count(*) FILTER (WHERE status = 'created' AND keeps_password),"
-								"   count(*) FILTER (WHERE status = 'created' AND must_reset_password),"
-								"   count(*) FILTER (WHERE status = 'created' AND lost_providers <> '{}'),"
-								"   count(*) FILTER (WHERE status = 'created' AND loses_mfa))"
-								"  FROM @schema@.ftm_user",
-								0, NULL);
+	rows = ftm_state_query("SELECT format('users: %s created, %s matched, %s skipped, %s missing;"
+						   " %s keep their password, %s must reset it, %s lose a provider, %s lose MFA',"
+						   "   count(*) FILTER (WHERE status = 'created'),"
+						   "   count(*) FILTER (WHERE status = 'matched'),"
+						   "   count(*) FILTER (WHERE status = 'skipped'),"
+						   "   count(*) FILTER (WHERE status NOT IN ('created', 'matched', 'skipped')),"
+						   "   count(*) FILTER (WHERE status = 'created' AND keeps_password),"
+						   "   count(*) FILTER (WHERE status = 'created' AND must_reset_password),"
+						   "   count(*) FILTER (WHERE status = 'created' AND lost_providers <> '{}'),"
+						   "   count(*) FILTER (WHERE status = 'created' AND loses_mfa))"
+						   "  FROM @schema@.ftm_user",
+						   0, NULL);
 	return ftm_rowset_value(rows, 0, 0);
 }

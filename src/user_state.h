@@ -71,8 +71,4 @@ extern void ftm_user_state_verified(const List *verdicts);
 /* One line about all users in ftm_user. */
 extern char *ftm_user_state_summary(void);
 
-/* Run a statement on the extension's tables: @schema@ is its schema. */
-extern RowSet *ftm_user_state_query(const char *sql, int nparams,
-									const char *const *params);
-
 #endif							/* FTM_USER_STATE_H */

@@ -11,8 +11,7 @@
 #include "libpq/pqformat.h"
 #include "utils/builtins.h"
 
-#include "ftmigrate.h"
-#include "target.h"
+#include "state.h"
 #include "user_step.h"
 
 /* The loader that does it; any would do. */
@@ -64,12 +63,36 @@ ftm_user_step_was_done(void)
 {
 	RowSet	   *rows;
 
-	rows = ftm_target_query_as_owner(psprintf("SELECT FROM %s.ftm_user"
-											  " WHERE status IN ('created', 'matched')"
-											  " LIMIT 1",
-											  ftm_extension_schema_quoted()),
-									 0, NULL);
+	rows = ftm_state_query("SELECT FROM @schema@.ftm_user"
+						   " WHERE status IN ('created', 'matched') LIMIT 1",
+						   0, NULL);
 	return rows->nrows > 0;
+}
+
+void
+ftm_user_step_delete(WorkerPool *pool, int64 run_id)
+{
+	const char *params[1] = {psprintf(INT64_FORMAT, run_id)};
+	RowSet	   *rows;
+	int			deleted = 0;
+
+	rows = ftm_state_query("SELECT DISTINCT u.auth_server"
+						   "  FROM @schema@.ftm_user u"
+						   "  JOIN @schema@.ftm_user_map m USING (source_user_id)"
+						   " WHERE u.status = 'created' AND m.run_id = $1::bigint",
+						   1, params);
+	for (int row = 0; row < rows->nrows; row++)
+	{
+		UsersTask  *task = ftm_users_make_task("", ftm_rowset_value(rows, row, 0));
+
+		task->source = NULL;
+		task->run_id = run_id;
+		deleted += ftm_user_step_call(pool, COMMAND_DELETE_USERS, task);
+	}
+	ereport(NOTICE,
+			(errmsg_plural("%d user was deleted from the auth service",
+						   "%d users were deleted from the auth service",
+						   deleted, deleted)));
 }
 
 void
@@ -81,14 +104,12 @@ ftm_user_step_raise(int level, int missing, const UsersTask *task)
 
 	if (missing == 0)
 		return;
-	rows = ftm_target_query_as_owner(psprintf("SELECT source_user_id, email, status, reason"
-											  "  FROM %s.ftm_user"
-											  " WHERE status NOT IN ('created', 'matched', 'skipped')"
-											  " ORDER BY status, user_created_at, source_user_id"
-											  " LIMIT %d",
-											  ftm_extension_schema_quoted(),
-											  MAX_NAMED),
-									 0, NULL);
+	rows = ftm_state_query("SELECT source_user_id, email, status, reason"
+						   "  FROM @schema@.ftm_user"
+						   " WHERE status NOT IN ('created', 'matched', 'skipped')"
+						   " ORDER BY status, user_created_at, source_user_id"
+						   " LIMIT " CppAsString2(MAX_NAMED),
+						   0, NULL);
 	initStringInfo(&detail);
 	for (int row = 0; row < rows->nrows; row++)
 	{

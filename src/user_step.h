@@ -26,6 +26,9 @@ extern int	ftm_user_step_call(WorkerPool *pool, WorkerCommand command,
 /* Was any user moved to the auth service, so that there is one to verify? */
 extern bool ftm_user_step_was_done(void);
 
+/* Delete the users that a run created, wherever it did; see ftm_users_delete(). */
+extern void ftm_user_step_delete(WorkerPool *pool, int64 run_id);
+
 /*
  * If any users are missing, report it at this level (ERROR, WARNING).  Names
  * some of them, with the reason and the remedy.

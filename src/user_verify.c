@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 
 #include "target.h"
+#include "state.h"
 #include "user_session.h"
 #include "user_state.h"
 
@@ -271,12 +272,12 @@ check_map(Verifier *verifier)
 	RowSet	   *rows;
 
 	ftm_user_session_begin();
-	rows = ftm_user_state_query("SELECT u.source_user_id"
-								"  FROM @schema@.ftm_user u"
-								"  LEFT JOIN @schema@.ftm_user_map m USING (source_user_id)"
-								" WHERE u.status IN ('created', 'matched')"
-								"   AND u.target_user_id IS DISTINCT FROM m.target_user_id",
-								0, NULL);
+	rows = ftm_state_query("SELECT u.source_user_id"
+						   "  FROM @schema@.ftm_user u"
+						   "  LEFT JOIN @schema@.ftm_user_map m USING (source_user_id)"
+						   " WHERE u.status IN ('created', 'matched')"
+						   "   AND u.target_user_id IS DISTINCT FROM m.target_user_id",
+						   0, NULL);
 	ftm_user_session_commit();
 	for (int row = 0; row < rows->nrows; row++)
 		note_difference(verifier,
@@ -372,10 +373,10 @@ try_account(Verifier *verifier)
 		RowSet	   *rows;
 
 		ftm_user_session_begin();
-		rows = ftm_user_state_query("SELECT FROM @schema@.ftm_user"
-									" WHERE lower(email) = lower($1)"
-									"   AND target_user_id = $2::uuid",
-									2, params);
+		rows = ftm_state_query("SELECT FROM @schema@.ftm_user"
+							   " WHERE lower(email) = lower($1)"
+							   "   AND target_user_id = $2::uuid",
+							   2, params);
 		ftm_user_session_commit();
 		if (rows->nrows == 0)
 			note_difference(verifier, who,

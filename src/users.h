@@ -85,4 +85,10 @@ extern UsersVerdict *ftm_users_verify(const UsersTask *task);
  */
 extern int	ftm_users_send_resets(const UsersTask *task);
 
+/*
+ * Delete the users that run task->run_id created in the service, and forget
+ * them.  Returns their number.
+ */
+extern int	ftm_users_delete(const UsersTask *task);
+
 #endif							/* FTM_USERS_H */

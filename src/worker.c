@@ -71,6 +71,7 @@ static void migrate_users(StringInfo command, StringInfo answer);
 static void match_users(StringInfo command, StringInfo answer);
 static void verify_users(StringInfo command, StringInfo answer);
 static void send_resets(StringInfo command, StringInfo answer);
+static void delete_users(StringInfo command, StringInfo answer);
 static void roll_back(StringInfo command, StringInfo answer);
 static void open_source(StringInfo command, StringInfo answer);
 static void invalidate_keys(StringInfo command, StringInfo answer);
@@ -100,6 +101,7 @@ static const struct
 	{COMMAND_MATCH_USERS, "match users", match_users},
 	{COMMAND_VERIFY_USERS, "verify users", verify_users},
 	{COMMAND_SEND_RESETS, "send password resets", send_resets},
+	{COMMAND_DELETE_USERS, "delete users", delete_users},
 	{COMMAND_ROLL_BACK, "roll back run", roll_back},
 	{COMMAND_OPEN_SOURCE, "connect to source", open_source},
 	{COMMAND_INVALIDATE_KEYS, "mark foreign keys", invalidate_keys},
@@ -408,6 +410,12 @@ static void
 send_resets(StringInfo command, StringInfo answer)
 {
 	pq_sendint32(answer, ftm_users_send_resets(ftm_users_get_task(command)));
+}
+
+static void
+delete_users(StringInfo command, StringInfo answer)
+{
+	pq_sendint32(answer, ftm_users_delete(ftm_users_get_task(command)));
 }
 
 /*

@@ -127,6 +127,19 @@ unlike($err, qr/"?wrong"?\b/, 'which it does not tell');
 is( $target->sql(q(SELECT ok FROM ftm_verify() WHERE kind = 'users')),
 	'f', 'ftm_verify() fails');
 
+# The way back: the users that the run made are deleted, no others.
+$stack->api('POST', '/users', { primary_email => 'native@example.com' });
+my $matched = $target->sql(q(UPDATE ftm_user SET status = 'matched' WHERE email = 'user4@example.com' RETURNING target_user_id));
+($exit, $out, $err) = $target->start_sql(
+	q(SELECT count(*) FROM ftm_rollback((SELECT max(run_id) FROM ftm_run), force => true, users => true)))->finish;
+is($exit, 0, 'ftm_rollback() with users') or diag $err;
+like($err, qr/48 users were deleted from the auth service/, 'deletes all but the one matched and the one gone');
+is_deeply(
+	[ sort map { $_->{primary_email} // $_->{contact_channels}[0]{value} } @{ $stack->test_call('GET', 'users')->{users} } ],
+	[ 'native@example.com', 'user4@example.com' ],
+	'and leaves users of others');
+is($target->sql('SELECT target_user_id FROM ftm_user_map'), $matched, 'the map holds who is left');
+
 $target->stop;
 $source->stop;
 done_testing();
