@@ -3,17 +3,20 @@
  * scan.c
  *		Where the source holds user ids, by value: one statement per table.
  *
- * The source's session is read only, so all of it is one SELECT, in three
- * layers that OFFSET 0 keeps apart, or else the planner would compute the lower
- * ones several times:
+ * The source's session is read only, so all of it is one SELECT.  It takes the
+ * rows apart into values, each a uuid or a text, so that the expressions for
+ * one value, and the hash table of users that they need, exist only once:
  *
  *		values of the columns, documents and arrays as text
- *		-> a mask of bits per value: what is in it
- *		-> counts
+ *		-> the id that a value is, if it is one
+ *		-> a mask of bits: what is in the value
+ *		-> counts per column
  *
- * Most values hold no id, so cheap tests come before regular expressions, and
- * these before the look-up of each id found.  The look-ups are EXISTS: the
- * source's planner makes them a hash table or an index scan as it sees fit.
+ * OFFSET 0 keeps the planner from computing one layer several times within the
+ * next.  Most values hold no id, so cheap tests come before regular
+ * expressions, and these before the look-up of each id found.  The look-ups are
+ * EXISTS: the source's planner makes them a hash table, or an index scan where
+ * that would not fit into memory.
  *
  * As in checksum.c, values become text by output functions, never by a cast,
  * which somebody may have created.  Operators are found in pg_catalog, which is
@@ -45,10 +48,18 @@ static const int counted_masks[] = {
 	MASK_KNOWN, MASK_UNKNOWN, MASK_WHOLE, MASK_INSIDE, MASK_FILE, MASK_ODD
 };
 
-/* A uuid; and the same without hyphens. */
-#define HEX			"[0-9A-Fa-f]"
-#define UUID_REGEX	HEX "{8}-" HEX "{4}-" HEX "{4}-" HEX "{4}-" HEX "{12}"
-#define PLAIN_REGEX HEX "{32}"
+/* A uuid: as a LIKE pattern, and as a regular expression. */
+#define UUID_SHAPE		"________-____-____-____-____________"
+#define HEX_DIGITS		"0123456789abcdefABCDEF"
+#define HEX				"[0-9A-Fa-f]"
+#define UUID_REGEX		HEX "{8}-" HEX "{4}-" HEX "{4}-" HEX "{4}-" HEX "{12}"
+
+/*
+ * The same without hyphens, and not within a longer hash.  The first is fast;
+ * the second does not take the neighbours in, of which there may be another.
+ */
+#define BARE_REGEX		"(^|[^0-9A-Fa-f])" HEX "{32}($|[^0-9A-Fa-f])"
+#define BARE_ID_REGEX	"(?<!" HEX ")" HEX "{32}(?!" HEX ")"
 
 /* Supabase's addresses of stored files. */
 #define FILE_ADDRESS	"%/storage/v1/%"
@@ -72,24 +83,34 @@ static const struct
 	{"xml", "xml_out"},
 };
 
-static char *known_user(const char *id, const KnownUsers *users);
 static bool is_computed(const CatalogColumn *column,
 						const CatalogTable *target);
 static bool can_hold_ids(const CatalogType *type);
 static bool is_builtin(const CatalogType *type, const char *name);
 static bool is_citext(const CatalogType *type);
-static char *value_expression(const CatalogColumn *column);
-static char *id_mask(const char *value, const KnownUsers *users);
-static char *text_mask(const char *value, const KnownUsers *users);
-static void append_counts(StringInfo sql, const char *mask);
+static char *text_expression(const CatalogColumn *column);
+static char *known_user(const char *id, const KnownUsers *users);
+static char *mask_expression(const KnownUsers *users);
+static char *counts(void);
+
+/*
+ * For the rest of the transaction.  The planner has no idea of what these
+ * statements cost: it would compile them, and sort what it can as well hash.
+ * The memory is for the ids of several hundred thousand users.
+ */
+static const char planner_settings_sql[] =
+"SELECT pg_catalog.set_config('jit', 'off', true),"
+" pg_catalog.set_config('enable_sort', 'off', true),"
+" pg_catalog.set_config('work_mem', '32MB', true)";
 
 KnownUsers *
-ftm_scan_known_users(SourceConnection *source)
+ftm_scan_begin(SourceConnection *source)
 {
 	KnownUsers *users = palloc0(sizeof(KnownUsers));
 	const char *mapped;
 	RowSet	   *rows;
 
+	(void) ftm_source_query(source, planner_settings_sql, 0, NULL);
 	rows = ftm_source_query(source,
 							"SELECT EXISTS (SELECT FROM pg_catalog.pg_class c"
 							" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
@@ -129,46 +150,47 @@ ftm_scan_build(const CatalogTable *table, const CatalogTable *target,
 {
 	TableScan  *scan = palloc0(sizeof(TableScan));
 	StringInfoData values;
-	StringInfoData masks;
-	StringInfoData counts;
 	ListCell   *lc;
 
 	scan->table = table;
 	initStringInfo(&values);
-	initStringInfo(&masks);
-	initStringInfo(&counts);
 	foreach(lc, table->columns)
 	{
 		const CatalogColumn *column = lfirst(lc);
 		ScanColumn *scanned;
-		const char *separator;
-		char	   *value = psprintf("v%d", column->attnum);
-		char	   *mask = psprintf("m%d", column->attnum);
 
 		if (!can_hold_ids(column->type) || is_computed(column, target))
 			continue;
-		separator = scan->columns == NIL ? "" : ", ";
-		appendStringInfo(&values, "%s%s AS %s", separator,
-						 value_expression(column), value);
-		appendStringInfo(&masks, "%s%s AS %s", separator,
-						 is_builtin(column->type, "uuid") ?
-						 id_mask(value, users) : text_mask(value, users),
-						 mask);
-		appendStringInfoString(&counts, separator);
-		append_counts(&counts, mask);
-
+		if (is_builtin(column->type, "uuid"))
+			appendStringInfo(&values, ", (%d, scanned.%s, NULL)",
+							 list_length(scan->columns),
+							 ftm_catalog_quote(column->name));
+		else
+			appendStringInfo(&values, ", (%d, NULL, %s)",
+							 list_length(scan->columns),
+							 text_expression(column));
 		scanned = palloc0(sizeof(ScanColumn));
 		scanned->column = column;
 		scan->columns = lappend(scan->columns, scanned);
 	}
 	if (scan->columns == NIL)
 		return NULL;
-	scan->sql = psprintf("SELECT %s FROM (SELECT %s FROM (SELECT %s FROM %s%s AS scanned"
-						 " OFFSET 0) AS value OFFSET 0) AS mask",
-						 counts.data, masks.data, values.data,
+
+	scan->sql = psprintf("SELECT masks.n, %s FROM (SELECT ids.n, %s AS mask"
+						 " FROM (SELECT v.n, v.value, CASE WHEN v.value IS NULL THEN v.id"
+						 " WHEN pg_catalog.octet_length(v.value) = 36 AND v.value LIKE '" UUID_SHAPE "'"
+						 " AND pg_catalog.translate(v.value, '" HEX_DIGITS "', '') = '----'"
+						 " THEN pg_catalog.uuid_in(pg_catalog.textout(v.value)) END AS id"
+						 " FROM %s%s AS scanned CROSS JOIN LATERAL"
+						 " (VALUES (-1, NULL::pg_catalog.uuid, NULL::pg_catalog.text COLLATE pg_catalog.\"C\")%s)"
+						 " AS v (n, id, value)"
+						 " WHERE v.id IS NOT NULL OR pg_catalog.octet_length(v.value) >= 32"
+						 " OFFSET 0) AS ids OFFSET 0) AS masks GROUP BY masks.n",
+						 counts(), mask_expression(users),
 						 table->relkind == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
 						 ftm_catalog_quote_qualified(table->schema,
-													 table->name));
+													 table->name),
+						 values.data);
 	return scan;
 }
 
@@ -228,12 +250,11 @@ is_citext(const CatalogType *type)
 }
 
 /*
- * A column as a uuid, if it is one, or else as a text.  Under COLLATE "C", not
- * only because it is fast: some collations know neither LIKE nor regular
- * expressions.
+ * A column that is no uuid as a text.  Under COLLATE "C", not only because it
+ * is fast: some collations know neither LIKE nor regular expressions.
  */
 static char *
-value_expression(const CatalogColumn *column)
+text_expression(const CatalogColumn *column)
 {
 	const CatalogType *type = column->type;
 	char	   *name = psprintf("scanned.%s", ftm_catalog_quote(column->name));
@@ -241,8 +262,6 @@ value_expression(const CatalogColumn *column)
 
 	while (type->base != NULL)
 		type = type->base;
-	if (is_builtin(type, "uuid"))
-		return name;
 	if (is_builtin(type, "text"))
 		text = name;
 	else if (type->is_array)
@@ -272,79 +291,76 @@ known_user(const char *id, const KnownUsers *users)
 					psprintf("%s = ANY ($1::pg_catalog.uuid[])", id) : "false");
 }
 
+/*
+ * What is in a value: ids.value if it is a text, and ids.id if it is an id.
+ */
 static char *
-id_mask(const char *value, const KnownUsers *users)
-{
-	return psprintf("CASE WHEN %s IS NULL THEN 0 WHEN %s THEN %d ELSE %d END",
-					value, known_user(value, users), MASK_WHOLE, MASK_UNKNOWN);
-}
-
-static char *
-text_mask(const char *value, const KnownUsers *users)
+mask_expression(const KnownUsers *users)
 {
 	const char *known = known_user("found.id", users);
 	StringInfoData mask;
 
 	initStringInfo(&mask);
-	appendStringInfo(&mask, "CASE WHEN pg_catalog.octet_length(%s) >= 32 THEN ",
-					 value);
+	appendStringInfo(&mask, "CASE WHEN ids.id IS NOT NULL THEN"
+					 " CASE WHEN NOT %s THEN %d"
+					 " WHEN ids.value NOT IN (pg_catalog.lower(ids.value), pg_catalog.upper(ids.value)) THEN %d"
+					 " ELSE %d END ELSE ",
+					 known_user("ids.id", users), MASK_UNKNOWN, MASK_ODD,
+					 MASK_WHOLE);
 
-	/* ids as they should be */
-	appendStringInfo(&mask, "CASE WHEN %s LIKE '%%-%%-%%-%%-%%' AND %s ~ '" UUID_REGEX "'"
-					 " THEN (SELECT pg_catalog.bit_or(CASE"
-					 " WHEN NOT %s THEN %d"
-					 " WHEN found.id_text NOT IN (pg_catalog.lower(found.id_text), pg_catalog.upper(found.id_text)) THEN %d"
-					 " WHEN pg_catalog.octet_length(%s) = 36 THEN %d"
-					 " WHEN %s LIKE '%s' THEN %d ELSE %d END)"
-					 " FROM (SELECT m.match[1] AS id_text,"
+	/* ids inside */
+	appendStringInfo(&mask, "CASE WHEN ids.value LIKE '%%" UUID_SHAPE "%%'"
+					 " THEN (SELECT COALESCE(pg_catalog.bit_or(CASE WHEN NOT %s THEN %d"
+					 " WHEN found.value NOT IN (pg_catalog.lower(found.value), pg_catalog.upper(found.value)) THEN %d"
+					 " WHEN ids.value LIKE '%s' THEN %d ELSE %d END), 0)"
+					 " FROM (SELECT m.match[1] AS value,"
 					 " pg_catalog.uuid_in(pg_catalog.textout(m.match[1])) AS id"
-					 " FROM pg_catalog.regexp_matches(%s, '" UUID_REGEX "', 'g') AS m (match)) AS found)"
+					 " FROM pg_catalog.regexp_matches(ids.value, '" UUID_REGEX "', 'g') AS m (match)) AS found)"
 					 " ELSE 0 END",
-					 value, value, known, MASK_UNKNOWN, MASK_ODD,
-					 value, MASK_WHOLE, value, FILE_ADDRESS, MASK_FILE,
-					 MASK_INSIDE, value);
+					 known, MASK_UNKNOWN, MASK_ODD, FILE_ADDRESS, MASK_FILE,
+					 MASK_INSIDE);
 
-	/* ids without hyphens, among hashes and other things */
-	appendStringInfo(&mask, " | CASE WHEN %s ~ '" PLAIN_REGEX "'"
-					 " THEN (SELECT COALESCE(pg_catalog.bit_or(%d), 0)"
+	/* ids without hyphens */
+	appendStringInfo(&mask, " | CASE WHEN ids.value ~ '" BARE_REGEX "'"
+					 " THEN (SELECT COALESCE(pg_catalog.bit_or(CASE WHEN %s THEN %d ELSE 0 END), 0)"
 					 " FROM (SELECT pg_catalog.uuid_in(pg_catalog.textout(m.match[1])) AS id"
-					 " FROM pg_catalog.regexp_matches(%s, '" PLAIN_REGEX "', 'g') AS m (match)) AS found"
-					 " WHERE %s) ELSE 0 END",
-					 value, MASK_ODD, value, known);
-	appendStringInfoString(&mask, " ELSE 0 END");
+					 " FROM pg_catalog.regexp_matches(ids.value, '" BARE_ID_REGEX "', 'g') AS m (match)) AS found)"
+					 " ELSE 0 END END",
+					 known, MASK_ODD);
 	return mask.data;
 }
 
-/* One text with all numbers, since a result has 1664 columns at most. */
-static void
-append_counts(StringInfo sql, const char *mask)
+/* Counts of the masks, in the order of ScanColumn. */
+static char *
+counts(void)
 {
-	appendStringInfoString(sql, "pg_catalog.concat_ws(' '");
+	StringInfoData sql;
+
+	initStringInfo(&sql);
 	for (int i = 0; i < (int) lengthof(counted_masks); i++)
-		appendStringInfo(sql, ", pg_catalog.count(*) FILTER (WHERE %s & %d <> 0)",
-						 mask, counted_masks[i]);
-	appendStringInfoChar(sql, ')');
+		appendStringInfo(&sql, "%spg_catalog.count(*) FILTER (WHERE masks.mask & %d <> 0)",
+						 i > 0 ? ", " : "", counted_masks[i]);
+	return sql.data;
 }
 
 void
-ftm_scan_execute(TableScan *scan, const KnownUsers *users,
+ftm_scan_execute(const TableScan *scan, const KnownUsers *users,
 				 SourceConnection *source)
 {
 	const char *others = users->others;
 	RowSet	   *rows;
-	ListCell   *lc;
 
 	rows = ftm_source_query(source, scan->sql, others != NULL ? 1 : 0, &others);
-	foreach(lc, scan->columns)
+	for (int row = 0; row < rows->nrows; row++)
 	{
-		ScanColumn *column = lfirst(lc);
-		char	   *next = ftm_rowset_value(rows, 0, foreach_current_index(lc));
+		ScanColumn *column = list_nth(scan->columns,
+									  (int) ftm_rowset_int64(rows, row, 0));
 
-		column->known_ids = strtoll(next, &next, 10);
-		column->unknown_ids = strtoll(next, &next, 10);
-		column->whole_ids = strtoll(next, &next, 10);
-		column->inside_ids = strtoll(next, &next, 10);
-		column->file_ids = strtoll(next, &next, 10);
-		column->odd_ids = strtoll(next, &next, 10);
+		column->known_ids = ftm_rowset_int64(rows, row, 1);
+		column->unknown_ids = ftm_rowset_int64(rows, row, 2);
+		column->whole_ids = ftm_rowset_int64(rows, row, 3);
+		column->inside_ids = ftm_rowset_int64(rows, row, 4);
+		column->file_ids = ftm_rowset_int64(rows, row, 5);
+		column->odd_ids = ftm_rowset_int64(rows, row, 6);
 	}
 }

@@ -28,7 +28,8 @@ typedef struct TableScan
 {
 	const CatalogTable *table;
 	List	   *columns;		/* of ScanColumn: those that can hold ids */
-	char	   *sql;			/* one row, one text per column */
+	char	   *sql;			/* one row per column with ids: its place in
+								 * the list and its numbers */
 } TableScan;
 
 /*
@@ -42,10 +43,10 @@ typedef struct KnownUsers
 } KnownUsers;
 
 /*
- * Ask the source and the user map (which is read as the owner of the
- * extension) who is known.
+ * Prepare the source's transaction for scans, and ask the source and the user
+ * map (which is read as the owner of the extension) who is known.
  */
-extern KnownUsers *ftm_scan_known_users(SourceConnection *source);
+extern KnownUsers *ftm_scan_begin(SourceConnection *source);
 
 /*
  * The statement for one table of the source; NULL if no column of it can hold
@@ -57,7 +58,7 @@ extern TableScan *ftm_scan_build(const CatalogTable *table,
 								 const KnownUsers *users);
 
 /* Execute it and fill in the numbers. */
-extern void ftm_scan_execute(TableScan *scan, const KnownUsers *users,
+extern void ftm_scan_execute(const TableScan *scan, const KnownUsers *users,
 							 SourceConnection *source);
 
 #endif							/* FTM_SCAN_H */

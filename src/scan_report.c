@@ -104,7 +104,7 @@ scan_tables(const Scope *scope, SourceConnection *source)
 	ListCell   *column;
 
 	filter = ftm_scope_filter(scope, catalog);
-	users = ftm_scan_known_users(source);
+	users = ftm_scan_begin(source);
 	by_foreign_key = ftm_user_column_by_foreign_key(catalog);
 	foreach(lc, catalog->tables)
 	{
