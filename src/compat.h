@@ -33,6 +33,15 @@ ftm_wait_event(void)
 #define ftm_wait_event()	((uint32) PG_WAIT_EXTENSION)
 #endif
 
+/* Sets of wait events belong to a resource owner, or to none, since 17. */
+#if PG_VERSION_NUM >= 170000
+#define ftm_create_wait_event_set(context, nevents) \
+	CreateWaitEventSet(NULL, nevents)
+#else
+#define ftm_create_wait_event_set(context, nevents) \
+	CreateWaitEventSet(context, nevents)
+#endif
+
 /* Relation storage was "relfilenode" before 16. */
 #if PG_VERSION_NUM >= 160000
 #define ftm_relation_set_new_storage(rel, persistence) \

@@ -92,6 +92,10 @@ static char *text_expression(const CatalogColumn *column);
 static char *known_user(const char *id, const KnownUsers *users);
 static char *mask_expression(const KnownUsers *users);
 static char *counts(void);
+static int	compare_sizes(const ListCell *a, const ListCell *b);
+static void send_scan(const TableScan *scan, const KnownUsers *users,
+					  SourceConnection *source);
+static void receive_scan(const TableScan *scan, SourceConnection *source);
 
 /*
  * For the rest of the transaction.  The planner has no idea of what these
@@ -344,13 +348,74 @@ counts(void)
 }
 
 void
-ftm_scan_execute(const TableScan *scan, const KnownUsers *users,
-				 SourceConnection *source)
+ftm_scan_execute(List *scans, const KnownUsers *users,
+				 SourceConnection *source, const char *snapshot,
+				 const SourceServer *server, MemoryContext context)
+{
+	int			count = Min(ftm_workers, list_length(scans));
+	SourceConnection **sources = palloc(sizeof(SourceConnection *) * ftm_workers);
+	TableScan **running = palloc(sizeof(TableScan *) * ftm_workers);
+	int			next;
+	int			done = 0;
+
+	scans = list_copy(scans);
+	list_sort(scans, compare_sizes);
+	for (next = 0; next < count; next++)
+	{
+		sources[next] = source;
+		if (next > 0)
+		{
+			sources[next] = ftm_source_connect(server, context);
+			ftm_source_import_snapshot(sources[next], snapshot);
+			(void) ftm_source_query(sources[next], planner_settings_sql,
+									0, NULL);
+		}
+		running[next] = list_nth(scans, next);
+		send_scan(running[next], users, sources[next]);
+	}
+
+	/* Whoever is done takes the next table. */
+	while (done < list_length(scans))
+	{
+		int			i = ftm_source_wait_any(sources, count);
+
+		receive_scan(running[i], sources[i]);
+		done++;
+		if (next < list_length(scans))
+		{
+			running[i] = list_nth(scans, next++);
+			send_scan(running[i], users, sources[i]);
+		}
+		else
+			sources[i] = NULL;
+	}
+}
+
+static int
+compare_sizes(const ListCell *a, const ListCell *b)
+{
+	const TableScan *x = lfirst(a);
+	const TableScan *y = lfirst(b);
+
+	if (x->table->bytes == y->table->bytes)
+		return 0;
+	return x->table->bytes > y->table->bytes ? -1 : 1;
+}
+
+static void
+send_scan(const TableScan *scan, const KnownUsers *users,
+		  SourceConnection *source)
 {
 	const char *others = users->others;
-	RowSet	   *rows;
 
-	rows = ftm_source_query(source, scan->sql, others != NULL ? 1 : 0, &others);
+	ftm_source_send_query(source, scan->sql, others != NULL ? 1 : 0, &others);
+}
+
+static void
+receive_scan(const TableScan *scan, SourceConnection *source)
+{
+	RowSet	   *rows = ftm_source_receive(source);
+
 	for (int row = 0; row < rows->nrows; row++)
 	{
 		ScanColumn *column = list_nth(scan->columns,

@@ -57,8 +57,13 @@ extern TableScan *ftm_scan_build(const CatalogTable *table,
 								 const CatalogTable *target,
 								 const KnownUsers *users);
 
-/* Execute it and fill in the numbers. */
-extern void ftm_scan_execute(const TableScan *scan, const KnownUsers *users,
-							 SourceConnection *source);
+/*
+ * Execute scans (List of TableScan) on up to ftmigrate.workers connections,
+ * largest tables first, and fill in the numbers.  source has exported snapshot
+ * and is one of the connections; the others are made with server, in context.
+ */
+extern void ftm_scan_execute(List *scans, const KnownUsers *users,
+							 SourceConnection *source, const char *snapshot,
+							 const SourceServer *server, MemoryContext context);
 
 #endif							/* FTM_SCAN_H */

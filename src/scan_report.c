@@ -36,7 +36,10 @@ typedef struct Finding
 	char	   *detail;			/* NULL if there is nothing to say */
 } Finding;
 
-static List *scan_tables(const Scope *scope, SourceConnection *source);
+static List *build_scans(const Scope *scope, const Catalog *catalog,
+						 const KnownUsers *users);
+static void check_readable(const List *scans, const char *source_name);
+static List *judge_all(const List *scans, const Catalog *catalog);
 static Finding *judge(const CatalogTable *table, const ScanColumn *column,
 					  const List *by_foreign_key);
 static const char *foreign_key_of(const List *by_foreign_key,
@@ -65,7 +68,12 @@ ftm_scan_user_ids(PG_FUNCTION_ARGS)
 {
 	Scope	   *scope = ftm_scope_from_args(fcinfo, 0);
 	MemoryContext context;
+	SourceServer *server;
 	SourceConnection *source;
+	char	   *snapshot;
+	Catalog    *catalog;
+	KnownUsers *users;
+	List	   *scans;
 	List	   *findings;
 	ListCell   *lc;
 
@@ -73,12 +81,16 @@ ftm_scan_user_ids(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	context = AllocSetContextCreate(CurrentMemoryContext, "ftmigrate scan",
 									ALLOCSET_DEFAULT_SIZES);
-	source = ftm_source_connect(ftm_options_source_server(scope->source),
-								context);
-	(void) ftm_source_export_snapshot(source);
-	findings = scan_tables(scope, source);
-	ftm_source_disconnect(source);
+	server = ftm_options_source_server(scope->source);
+	source = ftm_source_connect(server, context);
+	snapshot = ftm_source_export_snapshot(source);
+	catalog = ftm_catalog_read_source(source, scope->schemas);
+	users = ftm_scan_begin(source);
+	scans = build_scans(scope, catalog, users);
+	check_readable(scans, scope->source);
+	ftm_scan_execute(scans, users, source, snapshot, server, context);
 
+	findings = judge_all(scans, catalog);
 	foreach(lc, findings)
 	{
 		Finding    *finding = lfirst(lc);
@@ -91,21 +103,16 @@ ftm_scan_user_ids(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* Scans of the tables in the scope, in the catalog's order. */
 static List *
-scan_tables(const Scope *scope, SourceConnection *source)
+build_scans(const Scope *scope, const Catalog *catalog,
+			const KnownUsers *users)
 {
-	Catalog    *catalog = ftm_catalog_read_source(source, scope->schemas);
+	ScopeFilter *filter = ftm_scope_filter(scope, catalog);
 	Catalog    *target = ftm_catalog_read_target(scope->schemas);
-	ScopeFilter *filter;
-	KnownUsers *users;
-	List	   *by_foreign_key;
-	List	   *findings = NIL;
+	List	   *scans = NIL;
 	ListCell   *lc;
-	ListCell   *column;
 
-	filter = ftm_scope_filter(scope, catalog);
-	users = ftm_scan_begin(source);
-	by_foreign_key = ftm_user_column_by_foreign_key(catalog);
 	foreach(lc, catalog->tables)
 	{
 		CatalogTable *table = lfirst(lc);
@@ -117,12 +124,54 @@ scan_tables(const Scope *scope, SourceConnection *source)
 							  ftm_catalog_table(target, table->schema,
 												table->name),
 							  users);
-		if (scan == NULL)
-			continue;
-		ftm_scan_execute(scan, users, source);
+		if (scan != NULL)
+			scans = lappend(scans, scan);
+	}
+	return scans;
+}
+
+/* Rather now than after the tables that can be read. */
+static void
+check_readable(const List *scans, const char *source_name)
+{
+	StringInfoData names;
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	foreach(lc, scans)
+	{
+		const CatalogTable *table = ((TableScan *) lfirst(lc))->table;
+
+		if (!table->readable || table->row_security_active)
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
+							 table->qualified);
+	}
+	if (names.len > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("the role of the connection cannot read all rows of source \"%s\"",
+						source_name),
+				 errdetail("It lacks SELECT, or row-level security applies to it, on: %s.",
+						   names.data),
+				 errhint("Connect as a role with BYPASSRLS that may read these tables, or leave them out with exclude.")));
+}
+
+static List *
+judge_all(const List *scans, const Catalog *catalog)
+{
+	List	   *by_foreign_key = ftm_user_column_by_foreign_key(catalog);
+	List	   *findings = NIL;
+	ListCell   *lc;
+	ListCell   *column;
+
+	foreach(lc, scans)
+	{
+		TableScan  *scan = lfirst(lc);
+
 		foreach(column, scan->columns)
 			findings = lappend(findings,
-							   judge(table, lfirst(column), by_foreign_key));
+							   judge(scan->table, lfirst(column),
+									 by_foreign_key));
 	}
 	return findings;
 }

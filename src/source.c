@@ -365,6 +365,46 @@ ftm_source_receive(SourceConnection *source)
 	return rows;
 }
 
+int
+ftm_source_wait_any(SourceConnection *const *sources, int count)
+{
+	for (;;)
+	{
+		WaitEventSet *events;
+		WaitEvent	event;
+
+		for (int i = 0; i < count; i++)
+		{
+			if (sources[i] == NULL)
+				continue;
+			if (sources[i]->connection == NULL ||
+				!PQconsumeInput(sources[i]->connection))
+				report_lost_connection(sources[i]);
+			if (!PQisBusy(sources[i]->connection))
+				return i;
+		}
+
+		events = ftm_create_wait_event_set(CurrentMemoryContext, count + 2);
+		(void) AddWaitEventToSet(events, WL_LATCH_SET, PGINVALID_SOCKET,
+								 MyLatch, NULL);
+		(void) AddWaitEventToSet(events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET,
+								 NULL, NULL);
+		for (int i = 0; i < count; i++)
+		{
+			if (sources[i] != NULL)
+				(void) AddWaitEventToSet(events, WL_SOCKET_READABLE,
+										 PQsocket(sources[i]->connection),
+										 NULL, NULL);
+		}
+		(void) WaitEventSetWait(events, -1, &event, 1, ftm_wait_event());
+
+		/* Freed first: an interrupt would leave its file descriptor open. */
+		FreeWaitEventSet(events);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
 char *
 ftm_source_export_snapshot(SourceConnection *source)
 {

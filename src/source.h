@@ -68,6 +68,12 @@ extern void ftm_source_send_query(SourceConnection *source, const char *sql,
 extern RowSet *ftm_source_receive(SourceConnection *source);
 
 /*
+ * Wait until one of count connections, each with a query sent, has an answer
+ * to receive; NULLs among them are skipped.  Returns its index.
+ */
+extern int	ftm_source_wait_any(SourceConnection *const *sources, int count);
+
+/*
  * Begin the REPEATABLE READ READ ONLY transaction of a run.  export: returns
  * the exported snapshot's name, valid while this connection stays in the
  * transaction.  import: the transaction sees that very snapshot.

@@ -527,7 +527,7 @@ warn_of_hashes(MigrationPlan *plan, const PlanTable *table)
 	if (hashes.len == 0 || rewritten.len == 0)
 		return;
 	ftm_plan_warning(plan, PLAN_USER_COLUMNS,
-					 "Table %s has hashes (%s) beside user ids that are rewritten (%s); hashes that include the ids will not match any more.  To keep an audit trail as it was written, set mode = 'ignore' for these columns in ftm_user_column.",
+					 "Table %s has hashes (%s) beside user ids that are rewritten (%s), and those that include the ids will not match any more.  To keep an audit trail as it was written, set mode = 'ignore' for these columns in ftm_user_column.",
 					 table->name, hashes.data, rewritten.data);
 }
 
