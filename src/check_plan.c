@@ -35,6 +35,7 @@ static void report_topic(Preflight *preflight, PlanTopic topic,
 						 char *pass_detail);
 static bool has_topic(const List *findings, PlanTopic topic);
 static int	count_user_columns(const MigrationPlan *plan);
+static bool may_read_users(Preflight *preflight);
 static void report_missing_users(Preflight *preflight,
 								 const MissingUsers *missing);
 static MissingUsers find_missing_users(Preflight *preflight);
@@ -53,7 +54,7 @@ ftm_check_schema(Preflight *preflight)
 	preflight->plan = ftm_plan_build(preflight->scope, preflight->source,
 									 preflight->unmapped);
 	report_topic(preflight, PLAN_SCHEMA,
-				 psprintf("%d tables of the source have a counterpart that takes all their values.",
+				 psprintf("All tables of the source (%d) have a counterpart that takes all their values.",
 						  list_length(preflight->plan->tables)));
 }
 
@@ -61,7 +62,7 @@ void
 ftm_check_source_tables(Preflight *preflight)
 {
 	report_topic(preflight, PLAN_SOURCE_TABLES,
-				 psprintf("All rows of %d tables of the source can be read.",
+				 psprintf("All rows of the source's tables (%d) can be read.",
 						  list_length(preflight->plan->tables)));
 }
 
@@ -69,7 +70,7 @@ void
 ftm_check_target_tables(Preflight *preflight)
 {
 	report_topic(preflight, PLAN_TARGET_TABLES,
-				 psprintf("%d tables of the target belong to the caller, and can be loaded.",
+				 psprintf("All tables of the target (%d) belong to the caller, and can be loaded.",
 						  list_length(preflight->plan->tables)));
 }
 
@@ -84,7 +85,7 @@ void
 ftm_check_sequences(Preflight *preflight)
 {
 	report_topic(preflight, PLAN_SEQUENCES,
-				 psprintf("%d sequences of the source have a counterpart that takes their values.",
+				 psprintf("All sequences of the source (%d) have a counterpart that takes their values.",
 						  list_length(preflight->plan->sequences)));
 }
 
@@ -141,7 +142,7 @@ ftm_check_user_columns(Preflight *preflight)
 	RowSet	   *rows;
 
 	report_topic(preflight, PLAN_USER_COLUMNS,
-				 psprintf("%d columns with user ids are rewritten.",
+				 psprintf("All columns that are known to hold user ids are decided; to be rewritten: %d.",
 						  count_user_columns(preflight->plan)));
 	if (preflight->for_run)
 		return;
@@ -186,18 +187,45 @@ ftm_check_user_map(Preflight *preflight)
 		ftm_check_pass(preflight, "No column needs the user map.");
 		return;
 	}
+	if (!may_read_users(preflight))
+		return;
 	missing = find_missing_users(preflight);
 	if (missing.missing == 0)
 		ftm_check_pass(preflight,
-					   psprintf("All " INT64_FORMAT " users of the source are in the user map.",
+					   psprintf("All users of the source (" INT64_FORMAT ") are in the user map.",
 								missing.users));
 	else if (ftm_options_auth_server(preflight->auth_server, true) != NULL)
 		ftm_check_pass(preflight,
-					   psprintf("A run is to create " INT64_FORMAT " of " INT64_FORMAT " users by server %s: they are not in the user map yet.",
+					   psprintf("Users that are not in the user map yet: " INT64_FORMAT " of " INT64_FORMAT "; a run creates them by server %s.",
 								missing.missing, missing.users,
 								quote_identifier(preflight->auth_server)));
 	else
 		report_missing_users(preflight, &missing);
+}
+
+/*
+ * Can the source's users be read?  If not, that is the result.
+ */
+static bool
+may_read_users(Preflight *preflight)
+{
+	static const char sql[] =
+		"SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
+		"  AND pg_catalog.has_table_privilege(c.oid, 'SELECT')"
+		" FROM pg_catalog.pg_class c"
+		" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+		" WHERE n.nspname = 'auth' AND c.relname = 'users'";
+	RowSet	   *rows = ftm_source_query(preflight->source, sql, 0, NULL);
+
+	if (rows->nrows == 0)
+		ftm_check_warn(preflight,
+					   "The source has no table auth.users, so it is not known which ids the user map ought to have.",
+					   "If it is a Supabase database, connect to database postgres of the project.");
+	else if (!ftm_rowset_bool(rows, 0, 0))
+		ftm_check_fail(preflight, ERRCODE_INSUFFICIENT_PRIVILEGE,
+					   "Table auth.users of the source cannot be read by the role of the connection.",
+					   "Grant it SELECT, and USAGE on the schema.");
+	return rows->nrows > 0 && ftm_rowset_bool(rows, 0, 0);
 }
 
 /*
@@ -211,7 +239,7 @@ report_missing_users(Preflight *preflight, const MissingUsers *missing)
 	char	   *detail;
 	char	   *hint;
 
-	detail = psprintf(INT64_FORMAT " of " INT64_FORMAT " users of the source are not in the user map, such as %s.",
+	detail = psprintf("Users of the source that are not in the user map: " INT64_FORMAT " of " INT64_FORMAT ", such as %s.",
 					  missing->missing, missing->users,
 					  (char *) linitial(missing->ids));
 	hint = psprintf("Have the run create them in the new auth service, which takes a server %s of ftm_stack_auth, or enter them in %s.ftm_user_map.",
@@ -346,7 +374,7 @@ ftm_check_extensions(Preflight *preflight)
 	}
 	if (missing == 0)
 		ftm_check_pass(preflight,
-					   psprintf("The target has all %d extensions that the source's columns need.",
+					   psprintf("The target has all extensions that the source's columns need (%d).",
 								list_length(needed)));
 }
 
@@ -430,11 +458,11 @@ ftm_check_encoding(Preflight *preflight)
 void
 ftm_check_collation(Preflight *preflight)
 {
-	List	   *before = list_copy(preflight->results);
+	int			before = list_length(preflight->results);
 
 	compare_database_collations(preflight);
 	compare_column_collations(preflight);
-	if (list_length(preflight->results) == list_length(before))
+	if (list_length(preflight->results) == before)
 		ftm_check_pass(preflight,
 					   "Databases and columns have the same collations on both ends.");
 }

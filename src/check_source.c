@@ -64,8 +64,17 @@ ftm_check_connection(Preflight *preflight)
 void
 ftm_check_encryption(Preflight *preflight)
 {
-	char	   *hint = psprintf("Execute ALTER SERVER %s OPTIONS (sslmode 'verify-full', sslrootcert '...') with the certificate that the source's provider publishes, or SET sslmode if the option is there.",
-								quote_identifier(preflight->server->name));
+	const char *verb = "ADD";
+	char	   *hint;
+
+	for (const char **keyword = preflight->server->keywords;
+		 *keyword != NULL; keyword++)
+	{
+		if (strcmp(*keyword, "sslmode") == 0)
+			verb = "SET";
+	}
+	hint = psprintf("Execute ALTER SERVER %s OPTIONS (%s sslmode 'verify-full'), and name the file of the certificate authority in option sslrootcert.",
+					quote_identifier(preflight->server->name), verb);
 
 	switch (ftm_source_encryption(preflight->source))
 	{
@@ -133,7 +142,7 @@ ftm_check_connection_limit(Preflight *preflight)
 	available = free_connections(preflight, &limit) + 2;
 	if (available <= preflight->workers)
 		ftm_check_fail(preflight, ERRCODE_TOO_MANY_CONNECTIONS,
-					   psprintf("Only " INT64_FORMAT " connections to the source are free because of %s; a run with %d workers needs %d.",
+					   psprintf("Free connections to the source: " INT64_FORMAT ", because of %s; a run with %d workers needs %d.",
 								available, limit, preflight->workers,
 								preflight->workers + 1),
 					   psprintf("Set ftmigrate.workers to " INT64_FORMAT " or less, close other connections, or raise that limit.",
@@ -366,7 +375,7 @@ describe_writes(const WriteCounters *before, const WriteCounters *after)
 			appendStringInfo(&text, "%s%s", changed > 1 ? ", " : "", name);
 	}
 	if (changed > 0)
-		return psprintf("rows were written to %d tables within a second (%s%s)",
+		return psprintf("tables that rows were written to within a second: %d (%s%s)",
 						changed, text.data,
 						changed > MAX_NAMED_TABLES ? ", ..." : "");
 	if (after->next_xid > before->next_xid)
@@ -399,13 +408,13 @@ describe_writers(Preflight *preflight)
 
 	initStringInfo(&text);
 	if (writing > 0)
-		appendStringInfo(&text, INT64_FORMAT " other sessions have written and not committed yet, one of them of role %s",
+		appendStringInfo(&text, "sessions that have written and not committed yet: " INT64_FORMAT ", one of them of role %s",
 						 writing, quote_identifier(ftm_rowset_value(rows, 0, 1)));
 	if (prepared > 0)
-		appendStringInfo(&text, "%s" INT64_FORMAT " prepared transactions are waiting for COMMIT PREPARED",
+		appendStringInfo(&text, "%stransactions that wait for COMMIT PREPARED: " INT64_FORMAT,
 						 text.len > 0 ? "; " : "", prepared);
 	if (hidden > 0)
-		appendStringInfo(&text, "%s" INT64_FORMAT " other sessions cannot be looked at without the rights of pg_read_all_stats",
+		appendStringInfo(&text, "%ssessions that cannot be looked at without the rights of pg_read_all_stats: " INT64_FORMAT,
 						 text.len > 0 ? "; " : "", hidden);
 	return text.len > 0 ? text.data : NULL;
 }

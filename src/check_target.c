@@ -65,8 +65,8 @@ ftm_check_worker_slots(Preflight *preflight)
 	RowSet	   *rows = ftm_target_query_as_owner(sql, 0, NULL);
 	int			used = (int) ftm_rowset_int64(rows, 0, 0);
 	int			available = max_worker_processes - used;
-	char	   *detail = psprintf("Of %d worker slots, %d are seen to be taken; a run with %d workers needs %d.",
-								  max_worker_processes, used,
+	char	   *detail = psprintf("Worker slots that are seen to be taken: %d of %d; a run with %d workers needs %d.",
+								  used, max_worker_processes,
 								  preflight->workers, wanted);
 	char	   *hint = psprintf("Raise max_worker_processes to %d or more, which takes a restart.",
 								used + wanted);
@@ -109,13 +109,14 @@ ftm_check_empty_tables(Preflight *preflight)
 	char	   *sql = emptiness_sql(preflight, loaded, &checked);
 	RowSet	   *rows = NULL;
 
+	if (preflight->rows_allowed)
+		return;
+
 	/* the subtransaction takes this back */
 	(void) set_config_option("lock_timeout", psprintf("%d", ftm_lock_timeout),
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
-	if (preflight->rows_allowed)
-		checked = total;
-	else if (checked > 0)
+	if (checked > 0)
 		rows = ftm_target_query(sql, 0, NULL);
 	for (int row = 0; rows != NULL && row < rows->nrows; row++)
 		ftm_check_fail(preflight, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -125,14 +126,12 @@ ftm_check_empty_tables(Preflight *preflight)
 
 	if (checked < total - list_length(loaded))
 		ftm_check_fail(preflight, ERRCODE_INSUFFICIENT_PRIVILEGE,
-					   psprintf("Whether %d tables of the target are empty could not be checked.",
+					   psprintf("Tables of the target of which it could not be checked whether they are empty: %d.",
 								total - list_length(loaded) - checked),
 					   "Do first what the rows of check \"target tables\" say, and see that the caller has SELECT on the tables.");
 	else if (rows == NULL || rows->nrows == 0)
 		ftm_check_pass(preflight,
-					   list_length(loaded) == 0 ?
-					   psprintf("%d tables of the target are empty.", checked) :
-					   psprintf("%d tables of the target are empty, %d were loaded by an earlier call.",
+					   psprintf("Tables of the target that are empty: %d; loaded by an earlier call: %d.",
 								checked, list_length(loaded)));
 }
 

@@ -254,8 +254,11 @@ check_target_table(MigrationPlan *plan, const CatalogTable *table)
 							 foreach_current_index(lc) > 0 ? ", " : "",
 							 quote_identifier(lfirst(lc)));
 		ftm_plan_problem(plan, PLAN_TRIGGERS,
-						 "Table %s of the target has triggers enabled ALWAYS or REPLICA, which would fire during the load (%s).  Use ALTER TABLE ... ENABLE TRIGGER or DISABLE TRIGGER.",
-						 table->qualified, names.data);
+						 "Table %s of the target%s has triggers enabled ALWAYS or REPLICA, which would fire during the load (%s).  Use ALTER TABLE ... ENABLE TRIGGER or DISABLE TRIGGER.",
+						 table->qualified,
+						 table->relkind == RELKIND_PARTITIONED_TABLE ?
+						 ", or one of its partitions," : "",
+						 names.data);
 	}
 }
 
