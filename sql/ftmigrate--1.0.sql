@@ -425,7 +425,7 @@ COMMENT ON FUNCTION @extschema@.ftm_wait IS
 REVOKE ALL ON FUNCTION @extschema@.ftm_wait FROM PUBLIC;
 
 -- ---------------------------------------------------------------------------
--- Verification (run.c, diff.c)
+-- Verification (run.c, freeze.c, diff.c)
 -- ---------------------------------------------------------------------------
 
 CREATE FUNCTION @extschema@.ftm_verify(

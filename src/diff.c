@@ -28,24 +28,17 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #include "catalog/catalog.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
-#include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#include "diff_sql.h"
-#include "mapback.h"
+#include "diff_report.h"
 #include "scope.h"
 #include "target.h"
 
@@ -55,9 +48,6 @@ PG_FUNCTION_INFO_V1(ftm_diff);
 #define BUCKET_ROWS		200
 #define MIN_BUCKETS		16
 #define MAX_BUCKETS		32768
-
-/* Differing rows whose columns are fetched at once. */
-#define BATCH_ROWS		50
 
 /* What one end says about a bucket. */
 typedef struct Bucket
@@ -81,37 +71,19 @@ typedef struct RowEntries
 	RowEntry   *entries;
 } RowEntries;
 
-/* The columns of one row. */
-typedef struct RowValues
-{
-	uint64	   *hashes;
-	char	  **texts;			/* NULL for SQL NULL */
-} RowValues;
-
-/* A row that differs; an end that lacks it has NULL. */
-typedef struct Difference
-{
-	const RowEntry *rows[DIFF_SIDES];
-	RowValues  *values[DIFF_SIDES];
-} Difference;
-
 /* One call. */
 typedef struct Diff
 {
 	const char *table_name;
 	DiffSql    *sql;
 	SourceConnection *source;
-	UserMap    *map;
-	ReturnSetInfo *rsinfo;
+	DiffReport *report;
 	int64		rows_left;		/* of max_rows */
 	bool		incomplete;		/* more rows differ than max_rows */
 	uint32		mask;			/* number of buckets - 1 */
 	Bucket	   *buckets[DIFF_SIDES];
 	RowEntries	rows[DIFF_SIDES];	/* of the current group of buckets */
-	Difference *batch;
-	int			batch_count;
 	MemoryContext group_context;	/* reset for each group */
-	MemoryContext batch_context;	/* reset for each batch */
 } Diff;
 
 /* Where a scan's rows go. */
@@ -121,7 +93,8 @@ typedef struct SideReceiver
 	DiffSide	side;
 } SideReceiver;
 
-static void compare_table(Diff *diff, Oid relid, const char *server_name);
+static void compare_table(Diff *diff, Oid relid, const char *server_name,
+						  ReturnSetInfo *rsinfo);
 static const PlanTable *find_table(Diff *diff, Oid relid,
 								   const char *server_name);
 static void warn_about_columns(const PlanTable *table,
@@ -133,7 +106,6 @@ static void compare_groups(Diff *diff);
 static void compare_group(Diff *diff, const uint32 *buckets, int nbuckets);
 static void put_difference(Diff *diff, const RowEntry *source,
 						   const RowEntry *target);
-static void flush_batch(Diff *diff);
 
 /*
  * ftm_diff(table_name regclass, source name, max_rows bigint)
@@ -160,13 +132,13 @@ ftm_diff(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("max_rows must be at least 1")));
 	InitMaterializedSRF(fcinfo, 0);
-	diff.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "ftmigrate diff",
 									ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 	nestlevel = ftm_target_pin_settings();
-	compare_table(&diff, PG_GETARG_OID(0), NameStr(*PG_GETARG_NAME(1)));
+	compare_table(&diff, PG_GETARG_OID(0), NameStr(*PG_GETARG_NAME(1)),
+				  (ReturnSetInfo *) fcinfo->resultinfo);
 	ftm_target_restore(nestlevel);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
@@ -174,7 +146,8 @@ ftm_diff(PG_FUNCTION_ARGS)
 }
 
 static void
-compare_table(Diff *diff, Oid relid, const char *server_name)
+compare_table(Diff *diff, Oid relid, const char *server_name,
+			  ReturnSetInfo *rsinfo)
 {
 	SourceServer *server = ftm_options_source_server(server_name);
 	const PlanTable *table;
@@ -187,15 +160,12 @@ compare_table(Diff *diff, Oid relid, const char *server_name)
 	checksum = ftm_checksum_build(table, ftm_source_version(diff->source));
 	warn_about_columns(table, checksum);
 
-	diff->map = ftm_usermap_load(CurrentMemoryContext);
 	diff->sql = ftm_diff_sql_build(table, checksum, diff->source);
 	diff->mask = bucket_mask(table);
-	diff->batch = palloc(sizeof(Difference) * BATCH_ROWS);
+	diff->report = ftm_diff_report_create(diff->table_name, diff->sql,
+										  diff->source, rsinfo);
 	diff->group_context = AllocSetContextCreate(CurrentMemoryContext,
 												"ftmigrate diff rows",
-												ALLOCSET_DEFAULT_SIZES);
-	diff->batch_context = AllocSetContextCreate(CurrentMemoryContext,
-												"ftmigrate diff values",
 												ALLOCSET_DEFAULT_SIZES);
 	read_buckets(diff);
 	compare_groups(diff);
@@ -581,7 +551,7 @@ compare_group(Diff *diff, const uint32 *buckets, int nbuckets)
 		i = i_end;
 		j = j_end;
 	}
-	flush_batch(diff);
+	ftm_diff_report_flush(diff->report);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(diff->group_context);
 }
@@ -592,307 +562,13 @@ compare_group(Diff *diff, const uint32 *buckets, int nbuckets)
 static void
 put_difference(Diff *diff, const RowEntry *source, const RowEntry *target)
 {
-	Difference *difference;
-
 	if (diff->rows_left == 0)
 	{
 		diff->incomplete = true;
 		return;
 	}
 	diff->rows_left--;
-	difference = &diff->batch[diff->batch_count++];
-	difference->rows[DIFF_SOURCE] = source;
-	difference->rows[DIFF_TARGET] = target;
-	difference->values[DIFF_SOURCE] = NULL;
-	difference->values[DIFF_TARGET] = NULL;
-	if (diff->batch_count == BATCH_ROWS)
-		flush_batch(diff);
-}
-
-/*
- * Elements of an array's text; nulls may be NULL if there are none.
- */
-static Datum *
-array_elements(const char *text, Oid element, int expected, bool **nulls)
-{
-	int16		length;
-	bool		by_value;
-	char		alignment;
-	Datum		array;
-	Datum	   *elements;
-	int			count;
-
-	array = OidFunctionCall3(F_ARRAY_IN, CStringGetDatum(text),
-							 ObjectIdGetDatum(element), Int32GetDatum(-1));
-	get_typlenbyvalalign(element, &length, &by_value, &alignment);
-	deconstruct_array(DatumGetArrayTypeP(array), element, length, by_value,
-					  alignment, &elements, nulls, &count);
-	if (count != expected)
-		elog(ERROR, "row has %d columns, expected %d", count, expected);
-	return elements;
-}
-
-/* tableoid, ctid, hashes, texts: for the difference that waits for them */
-static void
-receive_values(void *arg, char **values)
-{
-	SideReceiver *receiver = arg;
-	Diff	   *diff = receiver->diff;
-	int			ncolumns = diff->sql->ncolumns;
-	MemoryContext old = MemoryContextSwitchTo(diff->batch_context);
-	RowValues  *row = palloc(sizeof(RowValues));
-	Datum	   *elements;
-	bool	   *nulls;
-
-	row->hashes = palloc(sizeof(uint64) * Max(1, ncolumns));
-	row->texts = palloc0(sizeof(char *) * Max(1, ncolumns));
-	elements = array_elements(values[2], INT8OID, ncolumns, NULL);
-	for (int i = 0; i < ncolumns; i++)
-		row->hashes[i] = (uint64) DatumGetInt64(elements[i]);
-	elements = array_elements(values[3], TEXTOID, ncolumns, &nulls);
-	for (int i = 0; i < ncolumns; i++)
-	{
-		if (!nulls[i])
-			row->texts[i] = TextDatumGetCString(elements[i]);
-	}
-	MemoryContextSwitchTo(old);
-
-	for (int i = 0; i < diff->batch_count; i++)
-	{
-		const RowEntry *entry = diff->batch[i].rows[receiver->side];
-
-		if (entry != NULL &&
-			entry->place.tableoid == atooid(values[0]) &&
-			strcmp(values[1],
-				   psprintf("(%u,%u)",
-							ItemPointerGetBlockNumber(&entry->place.ctid),
-							ItemPointerGetOffsetNumber(&entry->place.ctid))) == 0)
-			diff->batch[i].values[receiver->side] = row;
-	}
-}
-
-/*
- * The statement for the batch's rows on one end; NULL if it has none of them.
- */
-static char *
-values_statement(Diff *diff, DiffSide side)
-{
-	RowPlace	places[BATCH_ROWS];
-	int			count = 0;
-
-	for (int i = 0; i < diff->batch_count; i++)
-	{
-		if (diff->batch[i].rows[side] != NULL)
-			places[count++] = diff->batch[i].rows[side]->place;
-	}
-	return count > 0 ?
-		ftm_diff_sql_values(diff->sql, side, places, count) : NULL;
-}
-
-/*
- * Fetch the columns of the batch's rows, from both ends at the same time.
- */
-static void
-read_values(Diff *diff)
-{
-	SideReceiver receivers[DIFF_SIDES] = {
-		{diff, DIFF_SOURCE}, {diff, DIFF_TARGET}
-	};
-	char	   *source_sql = values_statement(diff, DIFF_SOURCE);
-	char	   *target_sql = values_statement(diff, DIFF_TARGET);
-
-	if (source_sql != NULL)
-		ftm_source_send_query(diff->source, source_sql, 0, NULL);
-	if (target_sql != NULL)
-		ftm_target_scan(target_sql, receive_values, &receivers[DIFF_TARGET]);
-	if (source_sql != NULL)
-	{
-		RowSet	   *rows = ftm_source_receive(diff->source);
-
-		for (int i = 0; i < rows->nrows; i++)
-			receive_values(&receivers[DIFF_SOURCE],
-						   &rows->values[i * rows->ncolumns]);
-	}
-	for (int i = 0; i < diff->batch_count; i++)
-	{
-		for (DiffSide side = DIFF_SOURCE; side <= DIFF_TARGET; side++)
-		{
-			if (diff->batch[i].rows[side] != NULL &&
-				diff->batch[i].values[side] == NULL)
-				elog(ERROR, "row of table %s was not found again",
-					 diff->table_name);
-		}
-	}
-}
-
-/*
- * The text of a column, as the target has it or should have it: in the
- * source's values user ids are replaced.
- */
-static char *
-shown_text(const Diff *diff, DiffSide side, int column, char *text)
-{
-	const PlanColumn *plan = diff->sql->columns[column]->column;
-
-	if (text == NULL || side == DIFF_TARGET || plan->mode == REWRITE_KEEP)
-		return text;
-
-	/* A whole value is an id, or it is left alone. */
-	if (plan->mode == REWRITE_TEXT && strlen(text) != 36)
-		return text;
-	text = ftm_mapback_expected_text(diff->map, text);
-
-	/* The order of keys depends on the ids among them. */
-	if (strcmp(plan->target->type->base_name, "jsonb") == 0 &&
-		strcmp(plan->target->type->base_schema, "pg_catalog") == 0)
-		text = DatumGetCString(DirectFunctionCall1(jsonb_out,
-												   DirectFunctionCall1(jsonb_in,
-																	   CStringGetDatum(text))));
-	return text;
-}
-
-/*
- * Is this text, of a value of this type, JSON as it is?  JSON's numbers are
- * neither NaN nor infinite.
- */
-static bool
-is_json(const CatalogType *type, const char *text)
-{
-	static const char *const numbers[] = {
-		"int2", "int4", "int8", "numeric", "float4", "float8"
-	};
-
-	if (strcmp(type->base_schema, "pg_catalog") != 0)
-		return false;
-	if (strcmp(type->base_name, "json") == 0 ||
-		strcmp(type->base_name, "jsonb") == 0)
-		return true;
-	for (int i = 0; i < (int) lengthof(numbers); i++)
-	{
-		if (strcmp(type->base_name, numbers[i]) == 0)
-			return isdigit((unsigned char) text[strlen(text) - 1]) != 0;
-	}
-	return false;
-}
-
-/*
- * Append a column's value to a JSON object; what JSON has no form for becomes
- * a string.
- */
-static void
-append_json_value(StringInfo json, const CatalogType *type, const char *text)
-{
-	if (text == NULL)
-		appendStringInfoString(json, "null");
-	else if (strcmp(type->base_name, "bool") == 0 &&
-			 strcmp(type->base_schema, "pg_catalog") == 0)
-		appendStringInfoString(json, text[0] == 't' ? "true" : "false");
-	else if (is_json(type, text))
-		appendStringInfoString(json, text);
-	else
-		escape_json(json, text);
-}
-
-/*
- * A row, or only the columns of its key, as a JSON object.
- */
-static char *
-row_as_json(const Diff *diff, DiffSide side, const RowValues *values,
-			bool key_only)
-{
-	StringInfoData json;
-
-	initStringInfo(&json);
-	for (int i = 0; i < diff->sql->ncolumns; i++)
-	{
-		const PlanColumn *column = diff->sql->columns[i]->column;
-
-		if (key_only && !diff->sql->in_key[i])
-			continue;
-		appendStringInfoString(&json, json.len > 0 ? ", " : "{");
-		escape_json(&json, column->target->name);
-		appendStringInfoString(&json, ": ");
-		append_json_value(&json,
-						  side == DIFF_SOURCE ? column->source->type :
-						  column->target->type,
-						  shown_text(diff, side, i, values->texts[i]));
-	}
-	appendStringInfoString(&json, json.len > 0 ? "}" : "{}");
-	return json.data;
-}
-
-/* key, change, column_name, source_value, target_value */
-static void
-put_row(Diff *diff, const char *key, const char *change, const char *column,
-		const char *source_value, const char *target_value)
-{
-	const char *texts[5] = {NULL, change, column, source_value, target_value};
-	Datum		values[5] = {0};
-	bool		nulls[5];
-
-	nulls[0] = key == NULL;
-	if (key != NULL)
-		values[0] = DirectFunctionCall1(jsonb_in, CStringGetDatum(key));
-	for (int i = 1; i < 5; i++)
-	{
-		nulls[i] = texts[i] == NULL;
-		if (!nulls[i])
-			values[i] = CStringGetTextDatum(texts[i]);
-	}
-	tuplestore_putvalues(diff->rsinfo->setResult, diff->rsinfo->setDesc,
-						 values, nulls);
-}
-
-/*
- * A row that both ends have: one row of the result for each column.
- */
-static void
-put_changed_columns(Diff *diff, const Difference *difference, const char *key)
-{
-	const RowValues *source = difference->values[DIFF_SOURCE];
-	const RowValues *target = difference->values[DIFF_TARGET];
-
-	for (int i = 0; i < diff->sql->ncolumns; i++)
-	{
-		if (source->hashes[i] == target->hashes[i] &&
-			(source->texts[i] == NULL) == (target->texts[i] == NULL))
-			continue;
-		put_row(diff, key, "changed",
-				diff->sql->columns[i]->column->target->name,
-				shown_text(diff, DIFF_SOURCE, i, source->texts[i]),
-				target->texts[i]);
-	}
-}
-
-/*
- * Put the collected differences into the result.
- */
-static void
-flush_batch(Diff *diff)
-{
-	MemoryContext old = MemoryContextSwitchTo(diff->batch_context);
-
-	read_values(diff);
-	for (int i = 0; i < diff->batch_count; i++)
-	{
-		const Difference *difference = &diff->batch[i];
-		DiffSide	side = difference->rows[DIFF_TARGET] != NULL ?
-			DIFF_TARGET : DIFF_SOURCE;
-		const RowValues *values = difference->values[side];
-		char	   *key = NULL;
-
-		if (diff->sql->has_key)
-			key = row_as_json(diff, side, values, true);
-		if (difference->rows[DIFF_TARGET] == NULL)
-			put_row(diff, key, "missing", NULL,
-					row_as_json(diff, side, values, false), NULL);
-		else if (difference->rows[DIFF_SOURCE] == NULL)
-			put_row(diff, key, "extra", NULL, NULL,
-					row_as_json(diff, side, values, false));
-		else
-			put_changed_columns(diff, difference, key);
-	}
-	diff->batch_count = 0;
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(diff->batch_context);
+	ftm_diff_report_add(diff->report,
+						source != NULL ? &source->place : NULL,
+						target != NULL ? &target->place : NULL);
 }
