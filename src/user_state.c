@@ -310,7 +310,7 @@ add_to_map(const UserSession *session, const UserEntry *entry)
 	params[0] = entry->id;
 	params[1] = session->task->run_id != 0 ?
 		psprintf(INT64_FORMAT, session->task->run_id) : NULL;
-	params[2] = psprintf("%d days", ftm_retention_days);
+	params[2] = psprintf("%d days", session->task->retention_days);
 	(void) ftm_state_query("INSERT INTO @schema@.ftm_user_map"
 						   " (source_user_id, target_user_id, email, run_id, retain_until)"
 						   " SELECT source_user_id, target_user_id, email, $2::bigint,"

@@ -35,6 +35,7 @@ typedef struct UsersTask
 	int			timeout;
 	int			max_delay;
 	int			settle_time;
+	int			retention_days; /* of entries in the map */
 } UsersTask;
 
 /* A task with the defaults and the settings of this session. */

@@ -15,7 +15,12 @@ my $stack = StackAuthStandIn->start();
 my $source = start_source(users => 50, readings => 0);
 my $target = start_target($source);
 $target->connect_auth_server($stack);
-$target->sql('SELECT ftm_migrate_users()');
+$target->sql(q(SET ftmigrate.retention_days = 30; SELECT ftm_migrate_users()));
+is( $target->sql(
+		q(SELECT count(*) FROM ftm_user_map WHERE retain_until NOT BETWEEN
+			now() + '29 days 23 hours' AND now() + '30 days')),
+	'0',
+	'the map is kept as long as the session says');
 
 # Resets go to those who lost their password, and to nobody else.
 my $callback = 'https://app.example.com/handler/password-reset';
