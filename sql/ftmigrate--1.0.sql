@@ -48,6 +48,10 @@ CREATE TABLE @extschema@.ftm_run (
 	started_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	finished_at pg_catalog.timestamptz,
 	calls pg_catalog.int4 NOT NULL DEFAULT 1,
+	call_started_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	source_version pg_catalog.int4,
+	target_version pg_catalog.int4,
+	extension_version pg_catalog.text,
 	snapshot pg_catalog.text,
 	source_at_snapshot pg_catalog.jsonb,
 	source_at_end pg_catalog.jsonb,
@@ -79,6 +83,9 @@ CREATE TABLE @extschema@.ftm_run_table (
 	verified pg_catalog.bool,
 	detail pg_catalog.text,
 	load_xid pg_catalog.xid8,
+	estimated_rows pg_catalog.int8,
+	estimated_bytes pg_catalog.int8,
+	worker_pid pg_catalog.int4,
 	rows_replaced pg_catalog.bool NOT NULL DEFAULT false,
 	PRIMARY KEY (run_id, table_name),
 	CHECK (status IN ('pending', 'loading', 'loaded', 'failed', 'rolled back',
@@ -115,7 +122,8 @@ CREATE TABLE @extschema@.ftm_log (
 	logged_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	level pg_catalog.text NOT NULL,
 	table_name pg_catalog.text,
-	message pg_catalog.text NOT NULL
+	message pg_catalog.text NOT NULL,
+	figures pg_catalog.jsonb
 );
 COMMENT ON TABLE @extschema@.ftm_log IS 'what happened in each migration, in order';
 
@@ -533,6 +541,118 @@ CREATE FUNCTION @extschema@.ftm_export(
 COMMENT ON FUNCTION @extschema@.ftm_export IS
 	'writes the source''s tables and users as JSON files, one per table';
 REVOKE ALL ON FUNCTION @extschema@.ftm_export FROM PUBLIC;
+
+-- ---------------------------------------------------------------------------
+-- Progress (progress.c)
+-- ---------------------------------------------------------------------------
+
+-- So that every operator of the view is pg_catalog's; until the end of the script.
+SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+
+CREATE VIEW @extschema@.ftm_progress AS
+WITH run AS (
+	SELECT *
+	FROM @extschema@.ftm_run
+	WHERE status = 'running'
+		OR run_id = (SELECT run_id FROM @extschema@.ftm_run
+					 ORDER BY status = 'running' DESC, call_started_at DESC LIMIT 1)
+), worker AS (
+	-- What each worker says it does, and what the server says about that.
+	SELECT a.pid, a.query, a.wait_event_type, a.wait_event,
+		c.tuples_processed, c.bytes_processed, i.index_relid,
+		CASE WHEN i.tuples_total > 0 THEN 100.0 * i.tuples_done / i.tuples_total
+			WHEN i.blocks_total > 0 THEN 100.0 * i.blocks_done / i.blocks_total
+		END AS index_percent
+	FROM pg_stat_activity a
+		LEFT JOIN pg_stat_progress_copy c ON c.pid = a.pid
+		LEFT JOIN pg_stat_progress_create_index i ON i.pid = a.pid
+	WHERE a.backend_type = 'ftmigrate worker' AND a.state = 'active'
+		AND a.datname = current_database()
+), loaded AS (
+	SELECT r.run_id, r.call_started_at, t.table_name, t.estimated_rows,
+		t.estimated_bytes, t.started_at, t.finished_at,
+		CASE WHEN t.status <> 'loaded' OR t.verified IS NULL THEN t.status
+			WHEN t.verified THEN 'verified' ELSE 'different' END AS status,
+		t.status = 'loaded' AS is_loaded, w.*,
+		CASE WHEN t.status = 'loaded' THEN t.rows
+			ELSE coalesce(substring(w.query FROM 'rebuild indexes after (\d+) rows')::bigint,
+						  w.tuples_processed)
+		END AS rows,
+		CASE WHEN t.status = 'loaded' THEN t.bytes
+			ELSE coalesce(substring(w.query FROM 'rebuild indexes after \d+ rows, (\d+) bytes')::bigint,
+						  w.bytes_processed)
+		END AS bytes,
+		w.query LIKE 'rebuild indexes after %' AS rebuilds
+	FROM run r
+		JOIN @extschema@.ftm_run_table t ON t.run_id = r.run_id
+		-- Several workers may check foreign keys of one table.
+		LEFT JOIN LATERAL (
+			SELECT *, left(w.query, length(w.query) - length('table ' || t.table_name)) AS activity
+			FROM worker w
+			WHERE r.status = 'running'
+				AND right(w.query, length('table ' || t.table_name)) = 'table ' || t.table_name
+			ORDER BY w.pid LIMIT 1) w ON true
+), measured AS (
+	SELECT *,
+		extract(epoch FROM CASE WHEN is_loaded THEN finished_at
+			WHEN status = 'loading' THEN clock_timestamp() END - started_at) AS seconds,
+		CASE WHEN is_loaded THEN 1.0
+			WHEN rows >= estimated_rows THEN 1.0
+			WHEN estimated_rows > 0 THEN coalesce(rows, 0)::numeric / estimated_rows
+			ELSE 0.0 END AS share
+	FROM loaded
+), total AS (
+	SELECT run_id, sum(rows)::bigint AS rows,
+		sum(CASE WHEN is_loaded THEN rows ELSE greatest(estimated_rows, rows) END)::bigint AS estimated_rows,
+		sum(bytes)::bigint AS bytes,
+		bool_and(is_loaded) AS is_loaded,
+		-- Of this call only: what an earlier one did says nothing about speed.
+		sum(bytes) FILTER (WHERE started_at >= call_started_at) AS call_bytes,
+		sum(share * estimated_bytes) FILTER (WHERE started_at >= call_started_at) AS call_weight,
+		sum((1 - share) * estimated_bytes) AS weight_left,
+		extract(epoch FROM CASE WHEN bool_and(is_loaded) THEN max(finished_at) ELSE clock_timestamp() END
+			- min(started_at) FILTER (WHERE started_at >= call_started_at)) AS seconds
+	FROM measured
+	GROUP BY run_id
+)
+SELECT r.run_id, NULL::text AS table_name, r.status,
+	CASE WHEN r.status = 'running' THEN
+		(SELECT l.figures ->> 'step' FROM @extschema@.ftm_log l
+		 WHERE l.run_id = r.run_id AND l.figures ? 'step'
+		 ORDER BY l.log_id DESC LIMIT 1) END AS step,
+	t.rows, t.estimated_rows,
+	CASE WHEN t.call_weight + t.weight_left > 0 THEN
+		round(100 * (1 - t.weight_left / (SELECT sum(m.estimated_bytes) FROM measured m
+										 WHERE m.run_id = r.run_id)), 1)
+		WHEN t.is_loaded THEN 100.0 END AS percent,
+	t.bytes,
+	CASE WHEN t.seconds > 0 THEN (t.call_bytes / t.seconds)::bigint END AS bytes_per_second,
+	CASE WHEN r.status = 'running' AND t.call_weight > 0 AND NOT t.is_loaded
+		THEN make_interval(secs => round(t.seconds * t.weight_left / t.call_weight, 1)::float8)
+	END AS eta,
+	NULL::int AS worker_pid, NULL::text AS waiting_for
+FROM run r LEFT JOIN total t ON t.run_id = r.run_id
+UNION ALL
+SELECT run_id, table_name, status,
+	CASE WHEN rebuilds AND index_relid IS NOT NULL
+		THEN 'rebuild index ' || coalesce((SELECT quote_ident(relname) FROM pg_class WHERE oid = index_relid),
+										  index_relid::text)
+		WHEN rebuilds THEN 'rebuild indexes'
+		ELSE regexp_replace(activity, '( of)? $', '') END,
+	rows, estimated_rows,
+	CASE WHEN rebuilds THEN round(index_percent::numeric, 1)
+		WHEN is_loaded OR rows IS NOT NULL THEN round(100 * share, 1) END,
+	bytes,
+	CASE WHEN seconds > 0 THEN (bytes / seconds)::bigint END,
+	CASE WHEN NOT is_loaded AND NOT rebuilds AND rows > 0 AND estimated_rows >= rows
+		THEN make_interval(secs => round(seconds * (estimated_rows - rows) / rows, 1)::float8) END,
+	pid,
+	CASE WHEN wait_event_type = 'Lock'
+		THEN 'Lock: ' || wait_event || ', held by ' || array_to_string(pg_blocking_pids(pid), ', ')
+		WHEN wait_event IS NOT NULL THEN wait_event_type || ': ' || wait_event END
+FROM measured;
+COMMENT ON VIEW @extschema@.ftm_progress IS
+	'how far the running migration, or the last one, is: one row for the run, one per table';
 
 -- ---------------------------------------------------------------------------
 -- Dump the state with the database

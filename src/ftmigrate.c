@@ -24,6 +24,7 @@
 #include "utils/rel.h"
 
 #include "ftmigrate.h"
+#include "runlog.h"
 
 PG_MODULE_MAGIC;
 
@@ -34,6 +35,8 @@ int			ftm_connect_timeout;
 int			ftm_network_timeout;
 int			ftm_lock_timeout;
 int			ftm_retention_days;
+int			ftm_progress_interval;
+char	   *ftm_log_file;
 int			ftm_auth_concurrency;
 int			ftm_auth_timeout;
 int			ftm_auth_max_delay;
@@ -77,6 +80,20 @@ _PG_init(void)
 							90, 1, 36500,
 							PGC_USERSET, 0,
 							NULL, NULL, NULL);
+	DefineCustomIntVariable("ftmigrate.progress_interval",
+							"Time between two notices about a run's progress.",
+							"0 turns them off, and those about finished tables.",
+							&ftm_progress_interval,
+							5000, 0, INT_MAX,
+							PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomStringVariable("ftmigrate.log_file",
+							   "File that what happens in runs is appended to, as JSON.",
+							   "An absolute path on the server; empty: none.",
+							   &ftm_log_file,
+							   "",
+							   PGC_SUSET, 0,
+							   ftm_runlog_check_path, NULL, NULL);
 
 	DefineCustomIntVariable("ftmigrate.auth_concurrency",
 							"Number of requests to the auth service at a time.",

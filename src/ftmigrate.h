@@ -9,7 +9,8 @@
  *
  * and the run around it: run.c holds the SQL functions, leader.c the steps,
  * pool.c the background workers as the leader sees them, worker.c what a
- * worker does, state.c the rows in ftm_run, ftm_run_table and ftm_log.
+ * worker does, state.c the rows in ftm_run, ftm_run_table and ftm_log;
+ * runlog.c has the log file, progress.c what a caller sees meanwhile.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,6 +27,8 @@ extern int	ftm_connect_timeout;
 extern int	ftm_network_timeout;
 extern int	ftm_lock_timeout;
 extern int	ftm_retention_days;
+extern int	ftm_progress_interval;
+extern char *ftm_log_file;
 extern int	ftm_auth_concurrency;
 extern int	ftm_auth_timeout;
 extern int	ftm_auth_max_delay;

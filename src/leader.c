@@ -31,6 +31,7 @@
 #include "options.h"
 #include "plan.h"
 #include "pool.h"
+#include "progress.h"
 #include "source.h"
 #include "state.h"
 #include "target.h"
@@ -65,6 +66,10 @@ static void migrate_users(Leader *leader);
 static void roll_back_earlier_run(Leader *leader);
 static bool begin_run(Leader *leader);
 static void carry_out(Leader *leader);
+static void log_message(Leader *leader, const char *level,
+						const char *message, const char *figures);
+static void begin_step(Leader *leader, const char *step);
+static void show_progress(void *arg);
 static void record_failure(Leader *leader, const ErrorData *error);
 static void open_sources(Leader *leader);
 static void invalidate_keys(Leader *leader);
@@ -375,14 +380,28 @@ migrate_users(Leader *leader)
 static void
 carry_out(Leader *leader)
 {
+	ListCell   *lc;
+
+	foreach(lc, leader->plan->warnings)
+		log_message(leader, "WARNING", lfirst(lc), NULL);
+	ftm_pool_set_tick(leader->pool, ftm_progress_interval, show_progress,
+					  leader);
+
 	if (leader->users != NULL)
+	{
+		begin_step(leader, "create users");
 		migrate_users(leader);
+	}
 	ftm_freeze_record(leader->pool, leader->activity, false);
+	begin_step(leader, "load tables");
 	open_sources(leader);
 	invalidate_keys(leader);
 	load_tables(leader);
+	begin_step(leader, "set sequences");
 	set_sequences(leader);
+	begin_step(leader, "check foreign keys");
 	check_keys(leader);
+	begin_step(leader, "analyze tables");
 	analyze_tables(leader);
 	if (!leader->options->verify)
 	{
@@ -390,10 +409,43 @@ carry_out(Leader *leader)
 		end_run(leader, "loaded");
 		return;
 	}
+	begin_step(leader, "verify");
 	verify(leader);
 	check_freeze(leader);
 	raise_verdict(leader);
 	end_run(leader, "verified");
+}
+
+/*
+ * Have the keeper write into the run's log.
+ */
+static void
+log_message(Leader *leader, const char *level, const char *message,
+			const char *figures)
+{
+	StringInfoData payload;
+
+	initStringInfo(&payload);
+	ftm_task_put_string(&payload, level);
+	ftm_task_put_string(&payload, message);
+	ftm_task_put_string(&payload, figures);
+	(void) ftm_pool_call(leader->pool, POOL_KEEPER, COMMAND_LOG, &payload);
+}
+
+/*
+ * Steps are known to ftm_progress and ftm_report() by what is logged here.
+ */
+static void
+begin_step(Leader *leader, const char *step)
+{
+	log_message(leader, "LOG", psprintf("step begins: %s", step),
+				psprintf("{\"step\": \"%s\"}", step));
+}
+
+static void
+show_progress(void *arg)
+{
+	ftm_progress_report_run(((Leader *) arg)->run_id);
 }
 
 /*
@@ -472,6 +524,7 @@ begin_run(Leader *leader)
 	ftm_task_put_string(&request, leader->snapshot);
 	pq_sendint32(&request, MyProcPid);
 	pq_sendint64(&request, MyStartTimestamp);
+	pq_sendint32(&request, leader->plan->source->version);
 	pq_sendint32(&request, list_length(leader->plan->tables));
 	foreach(lc, leader->plan->tables)
 	{
@@ -480,6 +533,8 @@ begin_run(Leader *leader)
 		ftm_task_put_string(&request, table->name);
 		pq_sendint32(&request, table->target->oid);
 		pq_sendint64(&request, table->fingerprint);
+		pq_sendint64(&request, (int64) table->source->rows);
+		pq_sendint64(&request, table->source->bytes);
 	}
 
 	ticket = ftm_pool_call(leader->pool, POOL_KEEPER, COMMAND_BEGIN_RUN,
@@ -575,6 +630,7 @@ table_loaded(void *arg, StringInfo result)
 
 	ftm_task_get_result(result, &table->counts);
 	table->status = table->counts.kept ? "kept" : "loaded";
+	ftm_progress_report_table(table->table_name, &table->counts);
 }
 
 /*
@@ -736,6 +792,11 @@ check_keys(Leader *leader)
 					(errmsg("%s stays not valid, as in the source", check->name),
 					 errdetail("Rows without parent: " INT64_FORMAT ".",
 							   check->orphans)));
+			log_message(leader, "WARNING",
+						psprintf("%s stays not valid, as in the source",
+								 check->name),
+						psprintf("{\"orphans\": " INT64_FORMAT "}",
+								 check->orphans));
 			continue;
 		}
 		appendStringInfo(&broken, "%sRows without parent by %s: " INT64_FORMAT ".",

@@ -214,6 +214,11 @@ load_rows(Relation rel, const TableTask *task, SourceConnection *source,
 		stream_rows(rel, task, source, map, result);
 		if (had_triggers)
 			(void) show_triggers(rel, true);
+		/* COPY's own figures are gone; these are for ftm_progress. */
+		pgstat_report_activity(STATE_RUNNING,
+							   psprintf("rebuild indexes after " INT64_FORMAT " rows, " INT64_FORMAT " bytes of table %s",
+										result->rows, result->bytes,
+										task->table_name));
 		rebuild_indexes(relid);
 	}
 	else

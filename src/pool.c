@@ -25,6 +25,7 @@
 #include "storage/proc.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 #include "ftmigrate.h"
@@ -50,6 +51,10 @@ struct WorkerPool
 	PoolWorker *workers;
 	const char *failed_object;
 	StringInfoData message;		/* last message received */
+	int			tick_interval;	/* in milliseconds; 0: none */
+	TimestampTz next_tick;
+	void		(*tick) (void *arg);
+	void	   *tick_arg;
 };
 
 /*
@@ -62,6 +67,7 @@ static void terminate_workers(dsm_segment *segment, Datum arg);
 static void send_command(WorkerPool *pool, int index, WorkerCommand command,
 						 StringInfo payload);
 static int	receive_result(WorkerPool *pool);
+static void wait_for_message(WorkerPool *pool);
 static bool receive_from(WorkerPool *pool, int index);
 static void relay_message(WorkerPool *pool, int index, StringInfo message,
 						  char type);
@@ -102,6 +108,17 @@ ftm_pool_start(int nloaders)
 	return pool;
 }
 
+void
+ftm_pool_set_tick(WorkerPool *pool, int interval, void (*tick) (void *arg),
+				  void *arg)
+{
+	pool->tick_interval = interval;
+	pool->tick = tick;
+	pool->tick_arg = arg;
+	pool->next_tick = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												  interval);
+}
+
 int
 ftm_pool_loaders(const WorkerPool *pool)
 {
@@ -125,6 +142,7 @@ ftm_pool_describe_session(PoolHeader *header)
 	header->network_timeout = ftm_network_timeout;
 	header->lock_timeout = ftm_lock_timeout;
 	header->maintenance_work_mem = maintenance_work_mem;
+	strlcpy(header->log_file, ftm_log_file, MAXPGPATH);
 }
 
 /*
@@ -286,22 +304,27 @@ ftm_pool_run(WorkerPool *pool, List *tasks)
 }
 
 /*
- * A command is its letter and the payload.  Waits while the queue is full,
- * which a worker that reads its command ends.
+ * A command is its letter, what it is about, terminated by a NUL, and the
+ * payload.  Waits while the queue is full, which a worker that reads its
+ * command ends.
  */
 static void
 send_command(WorkerPool *pool, int index, WorkerCommand command,
 			 StringInfo payload)
 {
 	char		letter = (char) command;
-	shm_mq_iovec parts[2];
+	const PoolTask *task = pool->workers[index].task;
+	const char *object = task != NULL && task->object != NULL ? task->object : "";
+	shm_mq_iovec parts[3];
 
 	parts[0].data = &letter;
 	parts[0].len = 1;
-	parts[1].data = payload != NULL ? payload->data : "";
-	parts[1].len = payload != NULL ? payload->len : 0;
+	parts[1].data = object;
+	parts[1].len = strlen(object) + 1;
+	parts[2].data = payload != NULL ? payload->data : "";
+	parts[2].len = payload != NULL ? payload->len : 0;
 
-	if (shm_mq_sendv(pool->workers[index].commands, parts, 2,
+	if (shm_mq_sendv(pool->workers[index].commands, parts, 3,
 					 false, true) != SHM_MQ_SUCCESS)
 	{
 		/* It may have sent the reason before it went. */
@@ -333,9 +356,34 @@ receive_result(WorkerPool *pool)
 					return i;
 			}
 		}
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, -1L,
-						 ftm_wait_event());
-		ResetLatch(MyLatch);
+		wait_for_message(pool);
+	}
+}
+
+/*
+ * Wait until some worker may have something to say, or until the next tick is
+ * due, and have that done.
+ */
+static void
+wait_for_message(WorkerPool *pool)
+{
+	int			events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
+	long		timeout = -1L;
+
+	if (pool->tick_interval > 0)
+	{
+		timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+												  pool->next_tick);
+		events |= WL_TIMEOUT;
+	}
+	(void) WaitLatch(MyLatch, events, timeout, ftm_wait_event());
+	ResetLatch(MyLatch);
+
+	if (pool->tick_interval > 0 && GetCurrentTimestamp() >= pool->next_tick)
+	{
+		pool->next_tick = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													  pool->tick_interval);
+		pool->tick(pool->tick_arg);
 	}
 }
 

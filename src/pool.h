@@ -26,6 +26,7 @@ typedef enum WorkerCommand
 	COMMAND_FAIL_RUN = 'X',
 	COMMAND_END_RUN = 'E',
 	COMMAND_RECORD_ACTIVITY = 'G',
+	COMMAND_LOG = 'N',
 	/* the loaders' */
 	COMMAND_CHECK_USERS = 'C',
 	COMMAND_MIGRATE_USERS = 'U',
@@ -62,6 +63,7 @@ typedef struct PoolHeader
 	int			network_timeout;
 	int			lock_timeout;
 	int			maintenance_work_mem;
+	char		log_file[MAXPGPATH];
 } PoolHeader;
 
 #define POOL_MAGIC			0x66746d31
@@ -83,7 +85,8 @@ typedef struct PoolTask
 {
 	WorkerCommand command;
 	StringInfo	payload;
-	const char *object;			/* table or key it is about, for messages */
+	const char *object;			/* table or key it is about, for messages and
+								 * for what pg_stat_activity shows */
 	void	   *arg;			/* for done */
 	void		(*done) (void *arg, StringInfo result);
 } PoolTask;
@@ -97,6 +100,14 @@ typedef struct PoolTask
 extern WorkerPool *ftm_pool_start(int nloaders);
 
 extern int	ftm_pool_loaders(const WorkerPool *pool);
+
+/*
+ * From now on, call tick(arg) every so many milliseconds while waiting for
+ * workers; 0: never.  It runs in the leader's transaction and must not use the
+ * pool.
+ */
+extern void ftm_pool_set_tick(WorkerPool *pool, int interval,
+							  void (*tick) (void *arg), void *arg);
 
 /*
  * Send a command to one worker and wait for its result, which is valid until

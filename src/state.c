@@ -22,6 +22,7 @@
 
 #include "finish.h"
 #include "ftmigrate.h"
+#include "runlog.h"
 #include "state.h"
 #include "target.h"
 
@@ -29,6 +30,7 @@ static void find_run(const RunRequest *request, RunTicket *ticket);
 static void insert_run(const RunRequest *request, RunTicket *ticket);
 static void continue_run(const RunRequest *request, int64 run_id);
 static void check_complete_run(const RunRequest *request, int64 run_id);
+static void record_versions(const RunRequest *request, int64 run_id);
 static void register_tables(const RunRequest *request, int64 run_id);
 
 RowSet *
@@ -82,6 +84,7 @@ ftm_state_begin_run(const RunRequest *request, RunTicket *ticket)
 		continue_run(request, ticket->run_id);
 	else
 		insert_run(request, ticket);
+	record_versions(request, ticket->run_id);
 	register_tables(request, ticket->run_id);
 }
 
@@ -158,6 +161,7 @@ continue_run(const RunRequest *request, int64 run_id)
 	(void) ftm_state_query("UPDATE @schema@.ftm_run"
 						   "   SET status = 'running', calls = calls + 1,"
 						   "       options = $2::jsonb, snapshot = $3,"
+						   "       call_started_at = clock_timestamp(),"
 						   "       finished_at = NULL, error = NULL, error_code = NULL,"
 						   "       leader_pid = $4::integer,"
 						   "       leader_started = $5::timestamptz"
@@ -194,6 +198,22 @@ check_complete_run(const RunRequest *request, int64 run_id)
 	}
 }
 
+static void
+record_versions(const RunRequest *request, int64 run_id)
+{
+	const char *params[3] = {int64_text(run_id),
+	psprintf("%d", request->source_version), FTM_EXTENSION_NAME};
+
+	(void) ftm_state_query("UPDATE @schema@.ftm_run"
+						   "   SET source_version = $2::int,"
+						   "       target_version = current_setting('server_version_num')::int,"
+						   "       extension_version ="
+						   "         (SELECT extversion FROM pg_extension"
+						   "           WHERE extname = $3::name)"
+						   " WHERE run_id = $1::bigint",
+						   3, params);
+}
+
 /*
  * One row per table of the plan.  What an interrupted call left as "loading"
  * was not loaded.
@@ -204,18 +224,23 @@ register_tables(const RunRequest *request, int64 run_id)
 	for (int i = 0; i < request->ntables; i++)
 	{
 		const RunTable *table = &request->tables[i];
-		const char *params[3] = {int64_text(run_id), table->name,
-		psprintf("%u", table->relid)};
+		const char *params[5] = {int64_text(run_id), table->name,
+			psprintf("%u", table->relid), int64_text(table->estimated_rows),
+		int64_text(table->estimated_bytes)};
 
 		(void) ftm_state_query("INSERT INTO @schema@.ftm_run_table AS t"
-							   " (run_id, table_name, status, relid)"
-							   " VALUES ($1::bigint, $2, 'pending', $3::oid)"
+							   " (run_id, table_name, status, relid,"
+							   "  estimated_rows, estimated_bytes)"
+							   " VALUES ($1::bigint, $2, 'pending', $3::oid,"
+							   "         nullif($4::bigint, -1), $5::bigint)"
 							   " ON CONFLICT (run_id, table_name) DO UPDATE"
 							   "   SET status = 'pending', started_at = NULL,"
 							   "       finished_at = NULL, error = NULL,"
-							   "       error_code = NULL, relid = EXCLUDED.relid"
+							   "       error_code = NULL, relid = EXCLUDED.relid,"
+							   "       estimated_rows = EXCLUDED.estimated_rows,"
+							   "       estimated_bytes = EXCLUDED.estimated_bytes"
 							   " WHERE t.status <> 'loaded'",
-							   3, params);
+							   5, params);
 	}
 }
 
@@ -280,6 +305,7 @@ ftm_state_table_loading(const TableTask *task)
 
 	(void) ftm_state_query("UPDATE @schema@.ftm_run_table"
 						   "   SET status = 'loading', started_at = clock_timestamp(),"
+						   "       worker_pid = pg_backend_pid(),"
 						   "       finished_at = NULL, error = NULL, error_code = NULL"
 						   " WHERE run_id = $1::bigint AND table_name = $2"
 						   "   AND status <> 'loaded'",
@@ -412,9 +438,17 @@ ftm_state_table_loaded(const TableTask *task, uint64 map_digest,
 						   " WHERE relid = $2::oid AND status = 'loaded'"
 						   "   AND run_id <> $1::bigint",
 						   2, (const char *const[]) {params[0], params[2]});
-	ftm_state_log(task->run_id, "LOG", task->table_name,
-				  psprintf("loaded " INT64_FORMAT " rows in %.3f s",
-						   result->rows, result->seconds));
+	ftm_state_log_figures(task->run_id, "LOG", task->table_name,
+						  psprintf("loaded " INT64_FORMAT " rows in %.3f s",
+								   result->rows, result->seconds),
+						  psprintf("{\"rows\": " INT64_FORMAT
+								   ", \"bytes\": " INT64_FORMAT
+								   ", \"ids_mapped\": " INT64_FORMAT
+								   ", \"ids_kept\": " INT64_FORMAT
+								   ", \"seconds\": %.3f}",
+								   result->rows, result->bytes,
+								   result->ids_mapped, result->ids_kept,
+								   result->seconds));
 }
 
 void
@@ -439,10 +473,23 @@ void
 ftm_state_log(int64 run_id, const char *level, const char *table_name,
 			  const char *message)
 {
-	const char *params[4] = {int64_text(run_id), level, table_name, message};
+	ftm_state_log_figures(run_id, level, table_name, message, NULL);
+}
 
-	(void) ftm_state_query("INSERT INTO @schema@.ftm_log"
-						   " (run_id, level, table_name, message)"
-						   " VALUES ($1::bigint, $2, $3, $4)",
-						   4, params);
+void
+ftm_state_log_figures(int64 run_id, const char *level, const char *table_name,
+					  const char *message, const char *figures)
+{
+	const char *params[5] = {int64_text(run_id), level, table_name, message,
+	figures};
+	RowSet	   *rows;
+
+	rows = ftm_state_query("INSERT INTO @schema@.ftm_log"
+						   " (run_id, level, table_name, message, figures)"
+						   " VALUES ($1::bigint, $2, $3, $4, $5::jsonb)"
+						   " RETURNING to_char(logged_at AT TIME ZONE 'UTC',"
+						   "  'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+						   5, params);
+	ftm_runlog_add(ftm_rowset_value(rows, 0, 0), run_id, level, table_name,
+				   message, figures);
 }

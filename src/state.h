@@ -22,6 +22,8 @@ typedef struct RunTable
 	char	   *name;
 	Oid			relid;
 	uint64		fingerprint;
+	int64		estimated_rows; /* of the source; -1: not known */
+	int64		estimated_bytes;
 } RunTable;
 
 /* What a call asks for. */
@@ -32,6 +34,7 @@ typedef struct RunRequest
 	char	   *snapshot;
 	int			leader_pid;		/* the process that leads the run, and since */
 	TimestampTz leader_started; /* when it exists */
+	int			source_version; /* as in 150020 */
 	int			ntables;
 	RunTable   *tables;
 } RunRequest;
@@ -109,8 +112,15 @@ extern void ftm_state_table_loaded(const TableTask *task, uint64 map_digest,
 extern void ftm_state_table_verified(int64 run_id,
 									 const VerifyResult *verdict);
 
-/* One line for ftm_log; level as PostgreSQL names them ("LOG", "ERROR"). */
+/*
+ * One line for ftm_log, and for the log file once the transaction has
+ * committed; level as PostgreSQL names them ("LOG", "ERROR").  figures is a
+ * JSON object, or NULL.
+ */
 extern void ftm_state_log(int64 run_id, const char *level,
 						  const char *table_name, const char *message);
+extern void ftm_state_log_figures(int64 run_id, const char *level,
+								  const char *table_name, const char *message,
+								  const char *figures);
 
 #endif							/* FTM_STATE_H */

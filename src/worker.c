@@ -66,6 +66,7 @@ static void begin_run(StringInfo command, StringInfo answer);
 static void fail_run(StringInfo command, StringInfo answer);
 static void end_run(StringInfo command, StringInfo answer);
 static void record_activity(StringInfo command, StringInfo answer);
+static void log_message(StringInfo command, StringInfo answer);
 static void check_users(StringInfo command, StringInfo answer);
 static void migrate_users(StringInfo command, StringInfo answer);
 static void match_users(StringInfo command, StringInfo answer);
@@ -88,7 +89,8 @@ static void record_lost_leader(void);
 static const struct
 {
 	WorkerCommand command;
-	const char *activity;		/* for pg_stat_activity */
+	const char *activity;		/* for pg_stat_activity and ftm_progress, with
+								 * what it is about behind it */
 	void		(*execute) (StringInfo command, StringInfo answer);
 }			commands[] =
 {
@@ -96,6 +98,7 @@ static const struct
 	{COMMAND_FAIL_RUN, "record failure", fail_run},
 	{COMMAND_END_RUN, "end run", end_run},
 	{COMMAND_RECORD_ACTIVITY, "record activity of source", record_activity},
+	{COMMAND_LOG, "write log", log_message},
 	{COMMAND_CHECK_USERS, "check users", check_users},
 	{COMMAND_MIGRATE_USERS, "create users", migrate_users},
 	{COMMAND_MATCH_USERS, "match users", match_users},
@@ -107,11 +110,11 @@ static const struct
 	{COMMAND_INVALIDATE_KEYS, "mark foreign keys", invalidate_keys},
 	{COMMAND_LOAD_TABLE, "load table", load_table},
 	{COMMAND_EXPORT_TABLE, "export table", export_table},
-	{COMMAND_SET_SEQUENCES, "set sequences", set_sequences},
-	{COMMAND_CHECK_KEY, "check foreign key", check_key},
+	{COMMAND_SET_SEQUENCES, "set", set_sequences},
+	{COMMAND_CHECK_KEY, "check", check_key},
 	{COMMAND_ANALYZE_TABLE, "analyze table", analyze_table},
 	{COMMAND_VERIFY_TABLE, "verify table", verify_table},
-	{COMMAND_VERIFY_KEY, "verify foreign key", verify_key},
+	{COMMAND_VERIFY_KEY, "verify", verify_key},
 	{COMMAND_VERIFY_SEQUENCE, "verify sequence", verify_sequence},
 };
 
@@ -205,6 +208,8 @@ ftm_worker_set_up_session(const PoolHeader *header)
 	SetConfigOption("maintenance_work_mem",
 					psprintf("%d", header->maintenance_work_mem),
 					PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("ftmigrate.log_file", header->log_file,
+					PGC_SUSET, PGC_S_SESSION);
 	ftm_connect_timeout = header->connect_timeout;
 	ftm_network_timeout = header->network_timeout;
 	ftm_target_pin_session();
@@ -253,6 +258,7 @@ execute_command(StringInfo command)
 												  "ftmigrate command",
 												  ALLOCSET_DEFAULT_SIZES);
 	WorkerCommand letter = pq_getmsgbyte(command);
+	const char *object = pq_getmsgrawstring(command);
 	StringInfoData answer;
 
 	MemoryContextSwitchTo(context);
@@ -261,7 +267,9 @@ execute_command(StringInfo command)
 	{
 		if (commands[i].command != letter)
 			continue;
-		pgstat_report_activity(STATE_RUNNING, commands[i].activity);
+		pgstat_report_activity(STATE_RUNNING,
+							   object[0] == '\0' ? commands[i].activity :
+							   psprintf("%s %s", commands[i].activity, object));
 		commands[i].execute(command, &answer);
 		/* Statistics of the command's transactions, before anybody asks. */
 		pgstat_report_stat(true);
@@ -313,6 +321,7 @@ begin_run(StringInfo command, StringInfo answer)
 	request.snapshot = ftm_task_get_string(command);
 	request.leader_pid = (int) pq_getmsgint(command, 4);
 	request.leader_started = pq_getmsgint64(command);
+	request.source_version = (int) pq_getmsgint(command, 4);
 	request.ntables = (int) pq_getmsgint(command, 4);
 	request.tables = palloc(sizeof(RunTable) * Max(1, request.ntables));
 	for (int i = 0; i < request.ntables; i++)
@@ -320,6 +329,8 @@ begin_run(StringInfo command, StringInfo answer)
 		request.tables[i].name = ftm_task_get_string(command);
 		request.tables[i].relid = pq_getmsgint(command, 4);
 		request.tables[i].fingerprint = pq_getmsgint64(command);
+		request.tables[i].estimated_rows = pq_getmsgint64(command);
+		request.tables[i].estimated_bytes = pq_getmsgint64(command);
 	}
 
 	outer = begin_transaction();
@@ -365,6 +376,18 @@ record_activity(StringInfo command, StringInfo answer pg_attribute_unused())
 	MemoryContext outer = begin_transaction();
 
 	ftm_state_source_activity(worker.run_id, at_end, activity);
+	commit_transaction(outer);
+}
+
+static void
+log_message(StringInfo command, StringInfo answer pg_attribute_unused())
+{
+	char	   *level = ftm_task_get_string(command);
+	char	   *message = ftm_task_get_string(command);
+	char	   *figures = ftm_task_get_string(command);
+	MemoryContext outer = begin_transaction();
+
+	ftm_state_log_figures(worker.run_id, level, NULL, message, figures);
 	commit_transaction(outer);
 }
 
@@ -553,8 +576,6 @@ load_table(StringInfo command, StringInfo answer)
 	callback.arg = task->table_name;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	pgstat_report_activity(STATE_RUNNING,
-						   psprintf("load table %s", task->table_name));
 
 	outer = begin_transaction();
 	ftm_state_table_loading(task);
@@ -649,8 +670,6 @@ verify_table(StringInfo command, StringInfo answer)
 	VerifyResult *verdict;
 	MemoryContext outer;
 
-	pgstat_report_activity(STATE_RUNNING,
-						   psprintf("verify table %s", table_name));
 	outer = begin_transaction();
 	verdict = ftm_verify_table(worker.source, table_name, checksum);
 	if (worker.run_id != 0)

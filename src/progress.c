@@ -1,0 +1,83 @@
+/*-------------------------------------------------------------------------
+ *
+ * progress.c
+ *		What a caller sees while a run is under way: notices.
+ *
+ * The figures are those of the view ftm_progress, so that every session sees
+ * the same.  The server keeps them: how far a COPY and an index build are is
+ * in its progress views, and what a worker is doing is in pg_stat_activity.
+ * Reading them locks no user table, as leader.c demands.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/backend_status.h"
+#include "utils/memutils.h"
+
+#include "ftmigrate.h"
+#include "progress.h"
+#include "state.h"
+
+void
+ftm_progress_report_table(const char *table_name, const TableResult *result)
+{
+	const char *params[2] = {psprintf(INT64_FORMAT, result->bytes),
+	psprintf("%.0f", result->bytes / Max(result->seconds, 0.001))};
+	RowSet	   *sizes;
+
+	if (ftm_progress_interval == 0)
+		return;
+	if (result->kept)
+	{
+		ereport(NOTICE,
+				(errmsg("table %s: " INT64_FORMAT " rows, loaded by an earlier call",
+						table_name, result->rows)));
+		return;
+	}
+	sizes = ftm_state_query("SELECT pg_size_pretty($1::bigint),"
+							"       pg_size_pretty($2::bigint)", 2, params);
+	ereport(NOTICE,
+			(errmsg("table %s: " INT64_FORMAT " rows, %s in %.1f s, %s/s",
+					table_name, result->rows, ftm_rowset_value(sizes, 0, 0),
+					result->seconds, ftm_rowset_value(sizes, 0, 1))));
+}
+
+/*
+ * The line is put together in SQL, which has the functions for sizes and
+ * intervals; NULL if the run is over.
+ */
+void
+ftm_progress_report_run(int64 run_id)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "ftmigrate progress",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	const char *params[1] = {psprintf(INT64_FORMAT, run_id)};
+	RowSet	   *line;
+
+	/* Else it would be as at the first look of this transaction. */
+	pgstat_clear_backend_activity_snapshot();
+	line = ftm_state_query("WITH p AS MATERIALIZED"
+						   "   (SELECT * FROM @schema@.ftm_progress"
+						   "     WHERE run_id = $1::bigint),"
+						   " done AS"
+						   "   (SELECT count(*) FILTER (WHERE finished) AS tables,"
+						   "           count(*) AS all_tables"
+						   "      FROM (SELECT status IN ('loaded', 'verified', 'different') AS finished"
+						   "              FROM p WHERE table_name IS NOT NULL) t)"
+						   " SELECT format('%s: %s of %s tables, %s rows, %s', p.step,"
+						   "               done.tables, done.all_tables, p.rows,"
+						   "               pg_size_pretty(p.bytes))"
+						   "        || coalesce(', ' || pg_size_pretty(p.bytes_per_second) || '/s', '')"
+						   "        || coalesce(', ' || p.eta::interval(0) || ' left', '')"
+						   "   FROM p, done"
+						   "  WHERE p.table_name IS NULL AND p.step IS NOT NULL",
+						   1, params);
+	if (line->nrows > 0)
+		ereport(NOTICE,
+				(errmsg_internal("%s", ftm_rowset_value(line, 0, 0))));
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}

@@ -1,0 +1,175 @@
+
+# What can be seen of a run while it goes on, and what the log file says of it.
+
+use strict;
+use warnings;
+
+use FtmigrateTest;
+use JSON::PP;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $source = start_source(users => 200, readings => 100000);
+$source->sql('ANALYZE');
+my $target = start_target($source,
+	conf => "ftmigrate.progress_interval = 50ms\nftmigrate.lock_timeout = '5min'\n");
+my $log_file = $target->basedir . '/ftmigrate.log';
+$target->sql("LOAD 'ftmigrate'; ALTER DATABASE postgres SET ftmigrate.log_file = '$log_file'");
+fill_user_map($source, $target);
+$target->sql(<<'SQL');
+CREATE ROLE watcher LOGIN;
+GRANT pg_read_all_stats TO watcher;
+GRANT SELECT ON ftm_progress TO watcher;
+SQL
+
+my $readings = 'public.sensor_readings';
+
+# As somebody who may look, but is not a superuser.
+sub progress
+{
+	my ($columns, $condition) = @_;
+	return $target->sql(
+		"SET ROLE watcher; SELECT $columns FROM ftm_progress WHERE $condition");
+}
+
+is(progress('count(*)', 'true'), '0', 'there is nothing before the first run');
+
+# A table that somebody uses: its load has to wait.
+my $other = $target->background_psql('postgres');
+$other->query_safe("BEGIN; LOCK TABLE $readings IN ACCESS SHARE MODE");
+my $holder = $other->query_safe('SELECT pg_backend_pid()');
+my $run = $target->start_sql('SELECT ftm_run_migration(users => false)');
+$target->wait_for(
+	"SELECT count(*) = 1 FROM ftm_progress WHERE waiting_for = 'Lock: relation, held by $holder'");
+is( progress('status, step, estimated_rows, worker_pid IS NOT NULL', "table_name = '$readings'"),
+	'loading|load|100000|t',
+	'a waiting worker is seen, and whom it waits for');
+is( progress(
+		'count(*)',
+		q(worker_pid IN (SELECT pid FROM pg_stat_activity WHERE backend_type = 'ftmigrate worker'))
+	) > 0,
+	1,
+	'worker_pid joins with pg_stat_activity');
+is(progress('status, step', 'table_name IS NULL'),
+	'running|load tables', 'the run has a row of its own');
+
+# The source stops sending: what has arrived is seen.
+$other->query_safe('ROLLBACK');
+my $sender = $source->wait_for_pid(q(query LIKE 'COPY %sensor_readings%' AND state = 'active'));
+my $rows;
+foreach (1 .. 200)
+{
+	$rows = progress('rows', "table_name = '$readings' AND status = 'loading' AND step = 'load'");
+	last if $rows;
+}
+kill 'STOP', $sender;
+my $now = progress('rows > 0, rows <= 100000, bytes > 0, bytes_per_second > 0, percent BETWEEN 0 AND 100, eta >= interval \'0\'',
+	"table_name = '$readings' AND step = 'load' AND status = 'loading'");
+kill 'CONT', $sender;
+SKIP:
+{
+	skip 'the rows were loaded too fast to be seen', 1 if $now eq '';
+	is($now, 't|t|t|t|t|t', 'rows are seen while they arrive');
+}
+
+my ($exit, $stdout, $stderr) = $run->finish;
+is($exit, 0, 'the run succeeds');
+like($stderr, qr/NOTICE: .* table $readings: 100000 rows, \d+ \w+ in [\d.]+ s, \d+ \w+\/s/,
+	'a line for a finished table');
+like($stderr, qr/NOTICE: .* load tables: \d+ of \d+ tables, \d+ rows, \d+ \w+/,
+	'a line now and then');
+
+is( progress('status, step, percent, eta', 'table_name IS NULL'),
+	'verified||100.0|',
+	'the last run remains to be seen');
+is( progress('rows, status, worker_pid, waiting_for', "table_name = '$readings'"),
+	'100000|verified||',
+	'and its tables');
+is( progress('count(*)', 'table_name IS NOT NULL'),
+	$target->sql('SELECT count(*) FROM ftm_run_table'),
+	'one row per table');
+
+# Who wants to hear nothing hears nothing.
+$target->sql(q(SELECT ftm_rollback(1)));
+$target->sql(q(ALTER DATABASE postgres SET client_min_messages = warning));
+($exit, $stdout, $stderr) =
+  $target->start_sql(q(SELECT ftm_run_migration(users => false)))->finish;
+$target->sql(q(ALTER DATABASE postgres RESET client_min_messages));
+is($exit, 0, 'the run succeeds again');
+unlike($stderr, qr/NOTICE/, 'client_min_messages silences it');
+
+# ---------------------------------------------------------------------------
+# The log file
+# ---------------------------------------------------------------------------
+
+sub log_lines
+{
+	return map { decode_json($_) } split /\n/, slurp_file($log_file);
+}
+
+is(sprintf('%o', (stat $log_file)[2] & 0777), '600', 'nobody else reads the log file');
+my @lines = log_lines();
+my $query = q(SELECT run_id, level, table_name, message, figures::text,
+	to_char(logged_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+	FROM ftm_log);
+my @in_table = sort split /\n/, $target->sql($query);
+my @in_file  = sort map {
+	join '|', $_->{run}, $_->{level}, $_->{table} // '', $_->{message},
+	  (%{ $_->{figures} } ? figures($_->{figures}) : ''), $_->{time}
+} @lines;
+
+# As jsonb prints it: shorter keys first.
+sub figures
+{
+	my ($figures) = @_;
+	return '{'
+	  . join(', ',
+		map { qq("$_": ) . ($_ eq 'step' ? qq("$figures->{$_}") : $_ eq 'seconds' ? sprintf('%.3f', $figures->{$_}) : $figures->{$_}) }
+		  sort { length $a <=> length $b || $a cmp $b } keys %$figures)
+	  . '}';
+}
+is_deeply(\@in_file, \@in_table, 'ftm_log and the log file say the same');
+my ($loaded) = grep { ($_->{table} // '') eq $readings && $_->{run} == 1 && $_->{message} =~ /^loaded/ } @lines;
+is($loaded->{figures}{rows}, 100000, 'figures of a load');
+
+# A file that was moved away is made again.
+my $before = @lines;
+rename $log_file, "$log_file.1" or die;
+$target->sql(q(SELECT ftm_rollback(2)));
+is_deeply([ map { $_->{message} } log_lines() ], ['run rolled back'], 'reopened after rotation');
+
+# An error is logged as one; what was rolled back is not.
+$target->sql('ALTER TABLE public.sensor_readings ADD CONSTRAINT fails CHECK (false) NOT VALID');
+my ($state) = $target->sql_error('SELECT ftm_run_migration(users => false)');
+@lines = log_lines();
+is( scalar(grep { $_->{level} eq 'ERROR' && ($_->{table} // '') eq $readings } @lines),
+	1,
+	'a failure is logged');
+is( scalar(grep { ($_->{table} // '') eq $readings && $_->{message} =~ /^loaded/ } @lines),
+	0,
+	'a load that was rolled back is not');
+$target->sql('ALTER TABLE public.sensor_readings DROP CONSTRAINT fails');
+
+# What cannot be written is no reason to stop.
+foreach my $case ([ 'in a missing folder', '/nonexistent/x.log' ],
+	[ 'behind a symbolic link', $target->basedir . '/link.log' ],
+	[ 'that nobody reads', $target->basedir . '/fifo.log' ])
+{
+	my ($name, $path) = @$case;
+
+	symlink "$log_file.2", $path if $path =~ /link/;
+	system('mkfifo', $path) if $path =~ /fifo/;
+	$target->sql(qq(LOAD 'ftmigrate'; ALTER DATABASE postgres SET ftmigrate.log_file = '$path'));
+	($exit, $stdout, $stderr) = $target->start_sql(
+		q(SELECT ftm_run_migration(users => false, restart => true)))->finish;
+	is($exit, 0, "a run with a log file $name succeeds");
+	like($stderr, qr/WARNING: .* could not open log file "\Q$path\E"/, 'and says so');
+}
+ok(!-e "$log_file.2", 'the link was not followed');
+
+($state) = $target->sql_error(q(LOAD 'ftmigrate'; SET ftmigrate.log_file = 'relative.log'));
+is($state, '22023', 'a relative path is refused');
+($state) = $target->sql_error(q(LOAD 'ftmigrate'; SET ROLE watcher; SET ftmigrate.log_file = '/tmp/x'));
+is($state, '42501', 'the log file is for superusers to decide');
+
+done_testing();
