@@ -66,10 +66,6 @@ static void migrate_users(Leader *leader);
 static void roll_back_earlier_run(Leader *leader);
 static bool begin_run(Leader *leader);
 static void carry_out(Leader *leader);
-static void log_message(Leader *leader, const char *level,
-						const char *message, const char *figures);
-static void begin_step(Leader *leader, const char *step);
-static void show_progress(void *arg);
 static void record_failure(Leader *leader, const ErrorData *error);
 static void open_sources(Leader *leader);
 static void invalidate_keys(Leader *leader);
@@ -383,25 +379,25 @@ carry_out(Leader *leader)
 	ListCell   *lc;
 
 	foreach(lc, leader->plan->warnings)
-		log_message(leader, "WARNING", lfirst(lc), NULL);
-	ftm_pool_set_tick(leader->pool, ftm_progress_interval, show_progress,
-					  leader);
+		ftm_progress_log(leader->pool, "WARNING", lfirst(lc), NULL);
+	ftm_pool_set_tick(leader->pool, ftm_progress_interval,
+					  ftm_progress_report_run, &leader->run_id);
 
 	if (leader->users != NULL)
 	{
-		begin_step(leader, "create users");
+		ftm_progress_begin_step(leader->pool, "create users");
 		migrate_users(leader);
 	}
 	ftm_freeze_record(leader->pool, leader->activity, false);
-	begin_step(leader, "load tables");
+	ftm_progress_begin_step(leader->pool, "load tables");
 	open_sources(leader);
 	invalidate_keys(leader);
 	load_tables(leader);
-	begin_step(leader, "set sequences");
+	ftm_progress_begin_step(leader->pool, "set sequences");
 	set_sequences(leader);
-	begin_step(leader, "check foreign keys");
+	ftm_progress_begin_step(leader->pool, "check foreign keys");
 	check_keys(leader);
-	begin_step(leader, "analyze tables");
+	ftm_progress_begin_step(leader->pool, "analyze tables");
 	analyze_tables(leader);
 	if (!leader->options->verify)
 	{
@@ -409,43 +405,11 @@ carry_out(Leader *leader)
 		end_run(leader, "loaded");
 		return;
 	}
-	begin_step(leader, "verify");
+	ftm_progress_begin_step(leader->pool, "verify");
 	verify(leader);
 	check_freeze(leader);
 	raise_verdict(leader);
 	end_run(leader, "verified");
-}
-
-/*
- * Have the keeper write into the run's log.
- */
-static void
-log_message(Leader *leader, const char *level, const char *message,
-			const char *figures)
-{
-	StringInfoData payload;
-
-	initStringInfo(&payload);
-	ftm_task_put_string(&payload, level);
-	ftm_task_put_string(&payload, message);
-	ftm_task_put_string(&payload, figures);
-	(void) ftm_pool_call(leader->pool, POOL_KEEPER, COMMAND_LOG, &payload);
-}
-
-/*
- * Steps are known to ftm_progress and ftm_report() by what is logged here.
- */
-static void
-begin_step(Leader *leader, const char *step)
-{
-	log_message(leader, "LOG", psprintf("step begins: %s", step),
-				psprintf("{\"step\": \"%s\"}", step));
-}
-
-static void
-show_progress(void *arg)
-{
-	ftm_progress_report_run(((Leader *) arg)->run_id);
 }
 
 /*
@@ -792,11 +756,11 @@ check_keys(Leader *leader)
 					(errmsg("%s stays not valid, as in the source", check->name),
 					 errdetail("Rows without parent: " INT64_FORMAT ".",
 							   check->orphans)));
-			log_message(leader, "WARNING",
-						psprintf("%s stays not valid, as in the source",
-								 check->name),
-						psprintf("{\"orphans\": " INT64_FORMAT "}",
-								 check->orphans));
+			ftm_progress_log(leader->pool, "WARNING",
+							 psprintf("%s stays not valid, as in the source",
+									  check->name),
+							 psprintf("{\"orphans\": " INT64_FORMAT "}",
+									  check->orphans));
 			continue;
 		}
 		appendStringInfo(&broken, "%sRows without parent by %s: " INT64_FORMAT ".",

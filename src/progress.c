@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * progress.c
- *		What a caller sees while a run is under way: notices.
+ *		What the leader tells about a run while it is under way: to its caller
+ *		in notices, to everybody else in ftm_log.
  *
  * The figures are those of the view ftm_progress, so that every session sees
  * the same.  The server keeps them: how far a COPY and an index build are is
@@ -18,6 +19,26 @@
 #include "ftmigrate.h"
 #include "progress.h"
 #include "state.h"
+
+void
+ftm_progress_log(WorkerPool *pool, const char *level, const char *message,
+				 const char *figures)
+{
+	StringInfoData payload;
+
+	initStringInfo(&payload);
+	ftm_task_put_string(&payload, level);
+	ftm_task_put_string(&payload, message);
+	ftm_task_put_string(&payload, figures);
+	(void) ftm_pool_call(pool, POOL_KEEPER, COMMAND_LOG, &payload);
+}
+
+void
+ftm_progress_begin_step(WorkerPool *pool, const char *step)
+{
+	ftm_progress_log(pool, "LOG", psprintf("step begins: %s", step),
+					 psprintf("{\"step\": \"%s\"}", step));
+}
 
 void
 ftm_progress_report_table(const char *table_name, const TableResult *result)
@@ -48,13 +69,13 @@ ftm_progress_report_table(const char *table_name, const TableResult *result)
  * intervals; NULL if the run is over.
  */
 void
-ftm_progress_report_run(int64 run_id)
+ftm_progress_report_run(void *run_id)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "ftmigrate progress",
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	const char *params[1] = {psprintf(INT64_FORMAT, run_id)};
+	const char *params[1] = {psprintf(INT64_FORMAT, *(int64 *) run_id)};
 	RowSet	   *line;
 
 	/* Else it would be as at the first look of this transaction. */

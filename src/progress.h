@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * progress.h
- *		What a caller sees while a run is under way: notices.
+ *		What the leader tells about a run while it is under way: to its caller
+ *		in notices, to everybody else in ftm_log.
  *
  * Other sessions look at the view ftm_progress, which is plain SQL.
  *
@@ -10,13 +11,26 @@
 #ifndef FTM_PROGRESS_H
 #define FTM_PROGRESS_H
 
+#include "pool.h"
 #include "task.h"
+
+/*
+ * Have the keeper write a line into the run's log; figures is a JSON object or
+ * NULL.  The step that the run is in is known to ftm_progress and ftm_report()
+ * by the last such line about a step.
+ */
+extern void ftm_progress_log(WorkerPool *pool, const char *level,
+							 const char *message, const char *figures);
+extern void ftm_progress_begin_step(WorkerPool *pool, const char *step);
 
 /* One line about a table that is done with; see ftmigrate.progress_interval. */
 extern void ftm_progress_report_table(const char *table_name,
 									  const TableResult *result);
 
-/* One line about a run: what ftm_progress says about it now. */
-extern void ftm_progress_report_run(int64 run_id);
+/*
+ * One line about a run: what ftm_progress says about it now.  run_id points to
+ * an int64; see ftm_pool_set_tick().
+ */
+extern void ftm_progress_report_run(void *run_id);
 
 #endif							/* FTM_PROGRESS_H */
