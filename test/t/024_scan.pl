@@ -248,4 +248,23 @@ my $before = $target->sql('TABLE ftm_user_column ORDER BY 1, 2, 3');
 scan($scope);
 is($target->sql('TABLE ftm_user_column ORDER BY 1, 2, 3'), $before, 'a second scan changes nothing');
 
+# Cancelled while both its connections wait: it ends at once, on both servers.
+# (With an empty map, the scans are the first to touch auth.users.)
+$target->sql('TRUNCATE ftm_user_map');
+my $lock = $source->start_sql(
+	'BEGIN; LOCK TABLE auth.users; SELECT pg_sleep(1000); COMMIT');
+$source->wait_for(
+	q(SELECT EXISTS (SELECT FROM pg_locks WHERE granted AND relation = 'auth.users'::regclass AND mode = 'AccessExclusiveLock'))
+);
+my $call = $target->start_sql("SELECT ftm_scan_user_ids($scope)");
+my $ours = q(FROM pg_stat_activity WHERE application_name = 'ftmigrate');
+$source->wait_for("SELECT count(*) = 2 $ours AND wait_event_type = 'Lock'");
+$target->sql(q(SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT ftm_scan%'));
+($exit, $out, $err) = $call->finish;
+like($err, qr/57014: canceling statement due to user request/,
+	'a scan can be cancelled');
+$source->wait_for("SELECT count(*) = 0 $ours");
+pass('and leaves no query behind');
+$lock->kill_kill;
+
 done_testing();
