@@ -10,7 +10,6 @@
  */
 #include "postgres.h"
 
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
@@ -25,24 +24,9 @@
 /* How long writes are watched; servers report them at most once a second. */
 #define WATCH_MILLISECONDS		1200
 
-/* Tables that a warning names. */
-#define MAX_NAMED_TABLES		5
-
-/* What is known about writes at one moment. */
-typedef struct WriteCounters
-{
-	RowSet	   *tables;			/* name, number of rows written so far */
-	int64		next_xid;
-} WriteCounters;
-
 static int64 free_connections(Preflight *preflight, char **limit);
 static char *backend_pid(SourceConnection *source);
-static WriteCounters read_write_counters(Preflight *preflight);
 static void watch(void);
-static const char *describe_writes(const WriteCounters *before,
-							 const WriteCounters *after);
-static char *describe_writers(Preflight *preflight);
-
 void
 ftm_check_connection(Preflight *preflight)
 {
@@ -265,11 +249,11 @@ void
 ftm_check_freeze(Preflight *preflight)
 {
 	static const char hint[] = "Stop the application and its jobs before ftm_run_migration(): rows written after its snapshot stay behind.";
+	SourceActivity *before;
+	SourceActivity *after;
 	RowSet	   *rows;
-	WriteCounters before;
-	WriteCounters after;
-	const char *writes;
-	char	   *writers;
+	char	   *writes;
+	bool		quiet;
 
 	/* inside of it, nothing new would be seen */
 	ftm_source_end_snapshot(preflight->source);
@@ -283,54 +267,24 @@ ftm_check_freeze(Preflight *preflight)
 					   "Stop all writers, and wait until the replica has replayed everything, before ftm_run_migration().");
 		return;
 	}
-	before = read_write_counters(preflight);
+	before = ftm_freeze_read(preflight->source, preflight->scope->schemas);
 	watch();
-	after = read_write_counters(preflight);
+	after = ftm_freeze_read(preflight->source, preflight->scope->schemas);
 
-	writes = describe_writes(&before, &after);
-	writers = describe_writers(preflight);
-	if (writes != NULL || writers != NULL)
+	writes = ftm_freeze_writes(preflight->plan, before, after, &quiet);
+	if (writes != NULL)
 		ftm_check_warn(preflight,
-					   psprintf("The source is being written to, or may be: %s%s%s.",
-								writes != NULL ? writes : "",
-								writes != NULL && writers != NULL ? "; " : "",
-								writers != NULL ? writers : ""),
+					   psprintf("The source is being written to, %s.", writes),
 					   pstrdup(hint));
+	else if (quiet)
+		ftm_check_pass(preflight,
+					   psprintf("No transaction on the source's server has written for %.1f seconds.",
+								WATCH_MILLISECONDS / 1000.0));
 	else if (strcmp(ftm_rowset_value(rows, 0, 1), "on") != 0)
-		ftm_check_warn(preflight, "No session is writing to the source at this moment, but it does not count writes, since track_counts is off.",
+		ftm_check_warn(preflight, "Transactions on the source's server have written something, and which tables is not counted, since track_counts is off.",
 					   pstrdup(hint));
 	else
-		ftm_check_pass(preflight,
-					   psprintf("No session is writing to the source at this moment, and no write was counted for %.1f seconds.",
-								WATCH_MILLISECONDS / 1000.0));
-}
-
-/*
- * Users change, too, when the application is in use.
- */
-static WriteCounters
-read_write_counters(Preflight *preflight)
-{
-	static const char sql[] =
-		"SELECT pg_catalog.quote_ident(schemaname) || '.' ||"
-		"  pg_catalog.quote_ident(relname),"
-		" n_tup_ins + n_tup_upd + n_tup_del"
-		" FROM pg_catalog.pg_stat_user_tables"
-		" WHERE schemaname = 'auth'"
-		" OR schemaname = ANY ($1::pg_catalog.text[]) ORDER BY relid";
-	const char *params[1] = {ftm_catalog_array_text(preflight->scope->schemas)};
-	WriteCounters counters;
-	RowSet	   *rows;
-
-	(void) ftm_source_query(preflight->source,
-							"SELECT pg_catalog.pg_stat_clear_snapshot()",
-							0, NULL);
-	counters.tables = ftm_source_query(preflight->source, sql, 1, params);
-	rows = ftm_source_query(preflight->source,
-							"SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())",
-							0, NULL);
-	counters.next_xid = ftm_rowset_int64(rows, 0, 0);
-	return counters;
+		ftm_check_pass(preflight, "Transactions on the source's server have written something, but no write to a table of the plan is known.");
 }
 
 static void
@@ -349,72 +303,4 @@ watch(void)
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
-}
-
-/*
- * What was written between two readings; NULL if nothing.  A table that came
- * or went meanwhile shifts the others: that is a write, too.
- */
-static const char *
-describe_writes(const WriteCounters *before, const WriteCounters *after)
-{
-	StringInfoData text;
-	int			changed = 0;
-
-	initStringInfo(&text);
-	for (int row = 0; row < after->tables->nrows; row++)
-	{
-		const char *name = ftm_rowset_value(after->tables, row, 0);
-
-		if (row < before->tables->nrows &&
-			strcmp(name, ftm_rowset_value(before->tables, row, 0)) == 0 &&
-			ftm_rowset_int64(before->tables, row, 1) ==
-			ftm_rowset_int64(after->tables, row, 1))
-			continue;
-		if (changed++ < MAX_NAMED_TABLES)
-			appendStringInfo(&text, "%s%s", changed > 1 ? ", " : "", name);
-	}
-	if (changed > 0)
-		return psprintf("tables that rows were written to within a second: %d (%s%s)",
-						changed, text.data,
-						changed > MAX_NAMED_TABLES ? ", ..." : "");
-	if (after->next_xid > before->next_xid)
-		return "transactions that write ended within a second, in this database or in others of the server";
-	return NULL;
-}
-
-/*
- * Sessions of this database, other than our own, that have written in a
- * transaction that goes on; NULL if there are none.
- */
-static char *
-describe_writers(Preflight *preflight)
-{
-	static const char sql[] =
-		"SELECT count(*) FILTER (WHERE backend_xid IS NOT NULL),"
-		" pg_catalog.min(usename::pg_catalog.text) FILTER (WHERE backend_xid IS NOT NULL),"
-		" count(*) FILTER (WHERE backend_type IS NULL),"
-		" (SELECT count(*) FROM pg_catalog.pg_prepared_xacts"
-		"  WHERE database = pg_catalog.current_database())"
-		" FROM pg_catalog.pg_stat_activity"
-		" WHERE datname = pg_catalog.current_database()"
-		" AND pid <> pg_catalog.pg_backend_pid()"
-		" AND coalesce(backend_type, 'client backend') = 'client backend'";
-	RowSet	   *rows = ftm_source_query(preflight->source, sql, 0, NULL);
-	int64		writing = ftm_rowset_int64(rows, 0, 0);
-	int64		hidden = ftm_rowset_int64(rows, 0, 2);
-	int64		prepared = ftm_rowset_int64(rows, 0, 3);
-	StringInfoData text;
-
-	initStringInfo(&text);
-	if (writing > 0)
-		appendStringInfo(&text, "sessions that have written and not committed yet: " INT64_FORMAT ", one of them of role %s",
-						 writing, quote_identifier(ftm_rowset_value(rows, 0, 1)));
-	if (prepared > 0)
-		appendStringInfo(&text, "%stransactions that wait for COMMIT PREPARED: " INT64_FORMAT,
-						 text.len > 0 ? "; " : "", prepared);
-	if (hidden > 0)
-		appendStringInfo(&text, "%ssessions that cannot be looked at without the rights of pg_read_all_stats: " INT64_FORMAT,
-						 text.len > 0 ? "; " : "", hidden);
-	return text.len > 0 ? text.data : NULL;
 }

@@ -286,6 +286,39 @@ add_finding(StringInfo detail, const char *text, const StringInfo tables)
 						 text, tables->data);
 }
 
+char *
+ftm_freeze_writes(const MigrationPlan *plan, const SourceActivity *before,
+				  const SourceActivity *after, bool *quiet)
+{
+	TableActivity *tables_before = sum_up(plan, before);
+	TableActivity *tables_after = sum_up(plan, after);
+	StringInfoData writing;
+	StringInfoData written;
+	StringInfoData text;
+	ListCell   *lc;
+
+	initStringInfo(&writing);
+	initStringInfo(&written);
+	foreach(lc, plan->tables)
+	{
+		const char *name = ((PlanTable *) lfirst(lc))->name;
+		int			i = foreach_current_index(lc);
+
+		if (tables_after[i].being_written)
+			add_name(&writing, name);
+		else if (tables_before[i].being_written ||
+				 tables_before[i].writes != tables_after[i].writes ||
+				 tables_before[i].files != tables_after[i].files)
+			add_name(&written, name);
+	}
+
+	initStringInfo(&text);
+	add_finding(&text, "by transactions that are open", &writing);
+	add_finding(&text, "within the last second", &written);
+	*quiet = nothing_ended(before, after);
+	return text.len > 0 ? text.data : NULL;
+}
+
 /*
  * What has happened to one table between before and after?
  */

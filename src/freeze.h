@@ -27,6 +27,16 @@ typedef struct SourceActivity SourceActivity;
 extern SourceActivity *ftm_freeze_read(SourceConnection *source,
 									   List *schemas);
 
+/*
+ * Which tables of the plan are written to by transactions that are open, or
+ * were written to between two moments, as far as that was counted; NULL if none
+ * is known.  quiet: no transaction that writes has ended anywhere on the
+ * server.
+ */
+extern char *ftm_freeze_writes(const MigrationPlan *plan,
+							   const SourceActivity *before,
+							   const SourceActivity *after, bool *quiet);
+
 /* Have the pool's keeper write it into ftm_run. */
 extern void ftm_freeze_record(WorkerPool *pool, const SourceActivity *activity,
 							  bool at_end);
