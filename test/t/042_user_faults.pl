@@ -31,9 +31,9 @@ my $stack = StackAuthStandIn->start(
 			{ kind => 'half_answer', probability => 0.02 },
 			{ kind => 'garbage_body', probability => 0.02 },
 			{ kind => 'wrong_content_type', probability => 0.02 },
-			{ kind => 'huge_answer', probability => 0.001, bytes => 70_000_000 },
+			{ kind => 'huge_answer', every => 700, bytes => 70_000_000 },
 			{ kind => 'slow', probability => 0.01, seconds => 2 },
-			{ kind => 'never_answer', probability => 0.005 })
+			{ kind => 'never_answer', every => 150 })
 	]);
 my $source = start_source(users => $users, readings => 0);
 my $target = start_target($source, conf => "restart_after_crash = on\n");
@@ -93,6 +93,9 @@ while ($calls++ < 10)
 is( $target->sql('SELECT status, count(*) FROM ftm_user GROUP BY 1'),
 	"created|$users", 'every user is created');
 
+my @unused = map { $_->{kind} }
+  grep { !$_->{fired} } @{ $stack->test_call('GET', 'faults')->{faults} };
+is("@unused", '', 'every kind of fault has happened');
 $stack->set_faults();
 my @created = @{ $stack->test_call('GET', 'users')->{users} };
 my %made;
