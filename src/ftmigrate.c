@@ -34,6 +34,8 @@ int			ftm_workers;
 int			ftm_connect_timeout;
 int			ftm_network_timeout;
 int			ftm_lock_timeout;
+int			ftm_retries;
+int			ftm_retry_delay;
 int			ftm_retention_days;
 int			ftm_progress_interval;
 char	   *ftm_log_file;
@@ -71,6 +73,20 @@ _PG_init(void)
 							NULL,
 							&ftm_lock_timeout,
 							10000, 1, INT_MAX,
+							PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("ftmigrate.retries",
+							"Number of times a run connects again after it has lost the source.",
+							NULL,
+							&ftm_retries,
+							5, 0, 1000,
+							PGC_USERSET, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("ftmigrate.retry_delay",
+							"Time before a run connects again after it has lost the source.",
+							"It doubles with each time, up to a minute.",
+							&ftm_retry_delay,
+							1000, 1, 60000,
 							PGC_USERSET, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("ftmigrate.retention_days",

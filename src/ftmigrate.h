@@ -26,6 +26,8 @@ extern int	ftm_workers;
 extern int	ftm_connect_timeout;
 extern int	ftm_network_timeout;
 extern int	ftm_lock_timeout;
+extern int	ftm_retries;
+extern int	ftm_retry_delay;
 extern int	ftm_retention_days;
 extern int	ftm_progress_interval;
 extern char *ftm_log_file;

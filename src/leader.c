@@ -13,18 +13,23 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/xact.h"
 #include "foreign/foreign.h"
 #include "common/hashfn.h"
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
+#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "check.h"
+#include "compat.h"
 #include "control.h"
 #include "freeze.h"
 #include "leader.h"
@@ -65,6 +70,11 @@ static UsersTask *plan_users(const Leader *leader);
 static void migrate_users(Leader *leader);
 static void roll_back_earlier_run(Leader *leader);
 static bool begin_run(Leader *leader);
+static void carry_out_persistently(Leader *leader);
+static ErrorData *try_to_carry_out(Leader *leader, const ErrorData *loss,
+								   int attempt);
+static void regain_source(Leader *leader, const ErrorData *loss, int attempt);
+static void wait_for(double delay);
 static void carry_out(Leader *leader);
 static void record_failure(Leader *leader, const ErrorData *error);
 static void open_sources(Leader *leader);
@@ -139,22 +149,113 @@ run_plan(Leader *leader)
 	}
 	else
 	{
-		PG_TRY();
-		{
-			carry_out(leader);
-		}
-		PG_CATCH();
-		{
-			MemoryContext context = MemoryContextSwitchTo(TopTransactionContext);
-			ErrorData  *error = CopyErrorData();
+		carry_out_persistently(leader);
+		ftm_pool_end(leader->pool);
+	}
+}
 
-			FlushErrorState();
+/*
+ * Carry the run out, and begin again where it stopped if the source was lost.
+ * Any other error, or one too many, ends the call.
+ */
+static void
+carry_out_persistently(Leader *leader)
+{
+	ErrorData  *loss = NULL;
+
+	for (int attempt = 0;; attempt++)
+	{
+		ErrorData  *error = try_to_carry_out(leader, loss, attempt);
+
+		if (error == NULL)
+			return;
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_CONNECTION_EXCEPTION ||
+			attempt >= ftm_retries)
+		{
 			record_failure(leader, error);
-			MemoryContextSwitchTo(context);
 			ReThrowError(error);
 		}
-		PG_END_TRY();
-		ftm_pool_end(leader->pool);
+		loss = error;
+	}
+}
+
+/*
+ * One attempt; returns the error that ended it, or NULL.  Going on after an
+ * error without a subtransaction is safe for a lost source only: that is raised
+ * by libpq's wrapper or relayed from a worker, while the leader holds nothing
+ * that an abort would have to clean up.
+ */
+static ErrorData *
+try_to_carry_out(Leader *leader, const ErrorData *loss, int attempt)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		if (loss != NULL)
+			regain_source(leader, loss, attempt);
+		carry_out(leader);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(TopTransactionContext);
+		error = CopyErrorData();
+		FlushErrorState();
+		MemoryContextSwitchTo(context);
+	}
+	PG_END_TRY();
+	return error;
+}
+
+/*
+ * The snapshot went with the connection.  With a new one the plan is made anew,
+ * too; tables that are loaded already are compared with it (see load.c).
+ */
+static void
+regain_source(Leader *leader, const ErrorData *loss, int attempt)
+{
+	double		delay = Min(60000.0, ldexp(ftm_retry_delay, attempt - 1));
+	char	   *message;
+
+	ftm_pool_stop_loaders(leader->pool);
+	ftm_source_disconnect(leader->source);
+
+	message = psprintf("%s; attempt %d of %d to go on in %.1f s",
+					   loss->message, attempt, ftm_retries, delay / 1000);
+	ereport(WARNING,
+			(errcode(loss->sqlerrcode),
+			 errmsg_internal("%s", message),
+			 loss->detail != NULL ? errdetail_internal("%s", loss->detail) : 0));
+	ftm_progress_log(leader->pool, "WARNING", message, NULL);
+
+	wait_for(delay);
+	check_and_plan(leader);
+	refuse_locked_tables(leader->plan);
+	if (leader->users != NULL)
+		leader->users->snapshot = leader->snapshot;
+	ftm_pool_restart_loaders(leader->pool);
+	(void) begin_run(leader);
+}
+
+/*
+ * Wait, in milliseconds.
+ */
+static void
+wait_for(double delay)
+{
+	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												  (int64) delay);
+	long		left;
+
+	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+												   end)) > 0)
+	{
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 left, ftm_wait_event());
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
 	}
 }
 
@@ -378,8 +479,11 @@ carry_out(Leader *leader)
 {
 	ListCell   *lc;
 
+	leader->results = NIL;
+	leader->verdicts = NIL;
 	foreach(lc, leader->plan->warnings)
-		ftm_progress_log(leader->pool, "WARNING", lfirst(lc), NULL);
+		ftm_progress_log(leader->pool, "WARNING",
+						 ftm_plan_finding_text(lfirst(lc)), NULL);
 	ftm_pool_set_tick(leader->pool, ftm_progress_interval,
 					  ftm_progress_report_run, &leader->run_id);
 
@@ -478,6 +582,7 @@ begin_run(Leader *leader)
 {
 	StringInfoData request;
 	StringInfo	ticket;
+	bool		first;
 	bool		resumed;
 	bool		complete;
 	ListCell   *lc;
@@ -486,6 +591,7 @@ begin_run(Leader *leader)
 	ftm_task_put_string(&request, leader->options->scope->source);
 	ftm_task_put_string(&request, options_text(leader->options));
 	ftm_task_put_string(&request, leader->snapshot);
+	pq_sendint64(&request, leader->run_id);
 	pq_sendint32(&request, MyProcPid);
 	pq_sendint64(&request, MyStartTimestamp);
 	pq_sendint32(&request, leader->plan->source->version);
@@ -503,10 +609,11 @@ begin_run(Leader *leader)
 
 	ticket = ftm_pool_call(leader->pool, POOL_KEEPER, COMMAND_BEGIN_RUN,
 						   &request);
+	first = leader->run_id == 0;
 	leader->run_id = pq_getmsgint64(ticket);
 	resumed = pq_getmsgbyte(ticket);
 	complete = pq_getmsgbyte(ticket);
-	if (leader->options->begun != NULL)
+	if (first && leader->options->begun != NULL)
 		leader->options->begun(leader->run_id);
 
 	if (complete)

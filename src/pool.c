@@ -62,7 +62,9 @@ struct WorkerPool
  * the detach callback: allocated beside the segment in TopTransactionContext.
  */
 static dsm_segment *create_segment(int nworkers);
+static void create_queues(shm_toc *toc, int index);
 static bool start_worker(WorkerPool *pool, int index);
+static void report_no_workers(void) pg_attribute_noreturn();
 static void terminate_workers(dsm_segment *segment, Datum arg);
 static void send_command(WorkerPool *pool, int index, WorkerCommand command,
 						 StringInfo payload);
@@ -93,11 +95,7 @@ ftm_pool_start(int nloaders)
 		pool->nworkers++;
 
 	if (pool->nworkers < 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg("could not start background workers"),
-				 errdetail("A run needs at least 2 free worker slots."),
-				 errhint("Raise max_worker_processes, or wait until other background workers have ended.")));
+		report_no_workers();
 	if (pool->nworkers < wanted)
 		ereport(NOTICE,
 				(errmsg("running with %d workers instead of %d",
@@ -117,6 +115,16 @@ ftm_pool_set_tick(WorkerPool *pool, int interval, void (*tick) (void *arg),
 	pool->tick_arg = arg;
 	pool->next_tick = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 												  interval);
+}
+
+static void
+report_no_workers(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+			 errmsg("could not start background workers"),
+			 errdetail("A run needs at least 2 free worker slots."),
+			 errhint("Raise max_worker_processes, or wait until other background workers have ended.")));
 }
 
 int
@@ -177,19 +185,29 @@ create_segment(int nworkers)
 
 	for (int i = 0; i < nworkers; i++)
 	{
-		shm_mq	   *queue;
-
-		queue = shm_mq_create(shm_toc_allocate(toc, COMMAND_QUEUE_SIZE),
-							  COMMAND_QUEUE_SIZE);
-		shm_mq_set_sender(queue, MyProc);
-		shm_toc_insert(toc, POOL_KEY_COMMANDS(i), queue);
-
-		queue = shm_mq_create(shm_toc_allocate(toc, ANSWER_QUEUE_SIZE),
-							  ANSWER_QUEUE_SIZE);
-		shm_mq_set_receiver(queue, MyProc);
-		shm_toc_insert(toc, POOL_KEY_ANSWERS(i), queue);
+		shm_toc_insert(toc, POOL_KEY_COMMANDS(i),
+					   shm_toc_allocate(toc, COMMAND_QUEUE_SIZE));
+		shm_toc_insert(toc, POOL_KEY_ANSWERS(i),
+					   shm_toc_allocate(toc, ANSWER_QUEUE_SIZE));
+		create_queues(toc, i);
 	}
 	return segment;
+}
+
+/*
+ * Make the queues of one worker in the memory that is there for them.
+ */
+static void
+create_queues(shm_toc *toc, int index)
+{
+	shm_mq	   *queue;
+
+	queue = shm_mq_create(shm_toc_lookup(toc, POOL_KEY_COMMANDS(index), false),
+						  COMMAND_QUEUE_SIZE);
+	shm_mq_set_sender(queue, MyProc);
+	queue = shm_mq_create(shm_toc_lookup(toc, POOL_KEY_ANSWERS(index), false),
+						  ANSWER_QUEUE_SIZE);
+	shm_mq_set_receiver(queue, MyProc);
 }
 
 /*
@@ -453,7 +471,7 @@ report_lost_worker(WorkerPool *pool, int index)
 	if (pool->workers[index].task != NULL)
 		pool->failed_object = pool->workers[index].task->object;
 	ereport(ERROR,
-			(errcode(ERRCODE_CONNECTION_FAILURE),
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("lost connection to a background worker"),
 			 pool->failed_object != NULL ?
 			 errdetail("It was working on %s.", pool->failed_object) : 0,
@@ -476,6 +494,32 @@ ftm_pool_stop_loaders(WorkerPool *pool)
 		if (handle != NULL)
 			(void) WaitForBackgroundWorkerShutdown(handle);
 	}
+}
+
+void
+ftm_pool_restart_loaders(WorkerPool *pool)
+{
+	MemoryContext old = MemoryContextSwitchTo(pool->context);
+	shm_toc    *toc = shm_toc_attach(POOL_MAGIC,
+									 dsm_segment_address(pool->segment));
+	int			wanted = pool->nworkers;
+
+	/* The processes are gone, so the queues' memory may be used again. */
+	for (int i = POOL_KEEPER + 1; i < wanted; i++)
+	{
+		shm_mq_detach(pool->workers[i].commands);
+		shm_mq_detach(pool->workers[i].answers);
+		memset(&pool->workers[i], 0, sizeof(PoolWorker));
+		create_queues(toc, i);
+	}
+	pool->failed_object = NULL;
+
+	pool->nworkers = POOL_KEEPER + 1;
+	while (pool->nworkers < wanted && start_worker(pool, pool->nworkers))
+		pool->nworkers++;
+	if (pool->nworkers == POOL_KEEPER + 1)
+		report_no_workers();
+	MemoryContextSwitchTo(old);
 }
 
 void

@@ -136,6 +136,12 @@ extern const char *ftm_pool_failed_object(const WorkerPool *pool);
 extern void ftm_pool_stop_loaders(WorkerPool *pool);
 
 /*
+ * New loaders instead of those that were stopped, as many as there are slots
+ * for; error 53000 if there is none.
+ */
+extern void ftm_pool_restart_loaders(WorkerPool *pool);
+
+/*
  * Raise the error ('E'), or pass on the notice ('N'), that a background worker
  * has sent; message's cursor is behind the type.
  */

@@ -104,6 +104,7 @@ static void report_connect_failure(SourceConnection *source,
 								   const SourceServer *server)
 			pg_attribute_noreturn();
 static void clear_result(SourceConnection *source);
+static bool is_connection_loss(int sqlstate);
 
 SourceConnection *
 ftm_source_connect(const SourceServer *server, MemoryContext context)
@@ -416,13 +417,37 @@ ftm_source_export_snapshot(SourceConnection *source)
 	return ftm_rowset_value(rows, 0, 0);
 }
 
+/*
+ * invalid_parameter_value before PostgreSQL 16, undefined_object since.
+ */
+static bool
+is_missing_snapshot(const char *sqlstate)
+{
+	return sqlstate != NULL &&
+		(strcmp(sqlstate, "22023") == 0 || strcmp(sqlstate, "42704") == 0);
+}
+
 void
 ftm_source_import_snapshot(SourceConnection *source, const char *snapshot)
 {
 	char	   *literal = quote_literal_cstr(snapshot);
 
 	execute(source, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
-	execute(source, psprintf("SET TRANSACTION SNAPSHOT %s", literal));
+	send_query(source, psprintf("SET TRANSACTION SNAPSHOT %s", literal), 0, NULL);
+	source->result = get_last_result(source);
+	if (source->result != NULL &&
+		PQresultStatus(source->result) == PGRES_FATAL_ERROR &&
+		PQstatus(source->connection) != CONNECTION_BAD &&
+		is_missing_snapshot(PQresultErrorField(source->result,
+											   PG_DIAG_SQLSTATE)))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("the snapshot of source \"%s\" has expired",
+						source->server_name),
+				 errdetail("It is gone with the connection that has exported it."),
+				 errhint("Call the function again: what is complete is kept.")));
+	check_result(source, PGRES_COMMAND_OK);
+	clear_result(source);
 }
 
 void
@@ -610,6 +635,13 @@ report_result_error(SourceConnection *source)
 								 state[4]);
 
 	/* ereport copies the texts; the result goes with the memory context. */
+	if (is_connection_loss(sqlstate))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("lost connection to source \"%s\"",
+						source->server_name),
+				 primary != NULL ? errdetail_internal("%s", primary) : 0,
+				 errhint("Call the function again: what is complete is kept.")));
 	ereport(ERROR,
 			(errcode(sqlstate),
 			 primary != NULL ? errmsg_internal("%s", primary) :
@@ -620,6 +652,21 @@ report_result_error(SourceConnection *source)
 			 hint != NULL ? errhint("%s", hint) : 0,
 			 context != NULL ? errcontext("%s", context) : 0,
 			 errcontext("source \"%s\"", source->server_name)));
+}
+
+/*
+ * Does the source's error mean that it has closed, or is about to close, the
+ * connection?  Such errors get a SQLSTATE of their own, so that they differ
+ * from a shutdown of the target, and can be told by it (see leader.c).
+ */
+static bool
+is_connection_loss(int sqlstate)
+{
+	return ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_CONNECTION_EXCEPTION ||
+		sqlstate == ERRCODE_ADMIN_SHUTDOWN ||
+		sqlstate == ERRCODE_CRASH_SHUTDOWN ||
+		sqlstate == ERRCODE_CANNOT_CONNECT_NOW ||
+		sqlstate == ERRCODE_IDLE_SESSION_TIMEOUT;
 }
 
 static void

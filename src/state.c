@@ -73,7 +73,13 @@ ftm_state_begin_run(const RunRequest *request, RunTicket *ticket)
 	(void) ftm_state_query("LOCK TABLE @schema@.ftm_run IN SHARE ROW EXCLUSIVE MODE",
 						   0, NULL);
 
-	find_run(request, ticket);
+	if (request->run_id != 0)
+	{
+		ticket->run_id = request->run_id;
+		ticket->resumed = true;
+	}
+	else
+		find_run(request, ticket);
 	if (ticket->complete)
 	{
 		check_complete_run(request, ticket->run_id);
@@ -154,19 +160,21 @@ insert_run(const RunRequest *request, RunTicket *ticket)
 static void
 continue_run(const RunRequest *request, int64 run_id)
 {
-	const char *params[5] = {int64_text(run_id), request->options,
+	const char *params[6] = {int64_text(run_id), request->options,
 		request->snapshot, psprintf("%d", request->leader_pid),
-	timestamp_text(request->leader_started)};
+		timestamp_text(request->leader_started),
+	request->run_id != 0 ? "0" : "1"};
 
 	(void) ftm_state_query("UPDATE @schema@.ftm_run"
-						   "   SET status = 'running', calls = calls + 1,"
+						   "   SET status = 'running',"
+						   "       calls = calls + $6::integer,"
 						   "       options = $2::jsonb, snapshot = $3,"
 						   "       call_started_at = clock_timestamp(),"
 						   "       finished_at = NULL, error = NULL, error_code = NULL,"
 						   "       leader_pid = $4::integer,"
 						   "       leader_started = $5::timestamptz"
 						   " WHERE run_id = $1::bigint",
-						   5, params);
+						   6, params);
 	ftm_state_log(run_id, "LOG", NULL, "run continues");
 }
 

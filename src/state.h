@@ -32,6 +32,8 @@ typedef struct RunRequest
 	char	   *source;
 	char	   *options;		/* jsonb text: scope and all parameters */
 	char	   *snapshot;
+	int64		run_id;			/* of this very call, which goes on after it has
+								 * lost the source; else 0 */
 	int			leader_pid;		/* the process that leads the run, and since */
 	TimestampTz leader_started; /* when it exists */
 	int			source_version; /* as in 150020 */

@@ -319,6 +319,7 @@ begin_run(StringInfo command, StringInfo answer)
 	request.source = ftm_task_get_string(command);
 	request.options = ftm_task_get_string(command);
 	request.snapshot = ftm_task_get_string(command);
+	request.run_id = pq_getmsgint64(command);
 	request.leader_pid = (int) pq_getmsgint(command, 4);
 	request.leader_started = pq_getmsgint64(command);
 	request.source_version = (int) pq_getmsgint(command, 4);
