@@ -655,6 +655,19 @@ COMMENT ON VIEW @extschema@.ftm_progress IS
 	'how far the running migration, or the last one, is: one row for the run, one per table';
 
 -- ---------------------------------------------------------------------------
+-- Report (report.c)
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION @extschema@.ftm_report(
+		run_id pg_catalog.int8 DEFAULT NULL,
+		emails pg_catalog.bool DEFAULT false)
+	RETURNS pg_catalog.text
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ftm_report IS
+	'a run as one self-contained HTML page';
+REVOKE ALL ON FUNCTION @extschema@.ftm_report FROM PUBLIC;
+
+-- ---------------------------------------------------------------------------
 -- Dump the state with the database
 -- ---------------------------------------------------------------------------
 
