@@ -542,6 +542,25 @@ COMMENT ON FUNCTION @extschema@.ftm_export IS
 	'writes the source''s tables and users as JSON files, one per table';
 REVOKE ALL ON FUNCTION @extschema@.ftm_export FROM PUBLIC;
 
+CREATE FUNCTION @extschema@.ftm_import(
+		directory pg_catalog.text,
+		source pg_catalog.name DEFAULT 'supabase',
+		schemas pg_catalog.text[] DEFAULT '{public}',
+		include pg_catalog.text[] DEFAULT NULL,
+		exclude pg_catalog.text[] DEFAULT NULL,
+		existing pg_catalog.text DEFAULT 'error',
+		unmapped pg_catalog.text DEFAULT NULL,
+		verify pg_catalog.bool DEFAULT true,
+		restart pg_catalog.bool DEFAULT false)
+	RETURNS TABLE (table_name pg_catalog.text, rows pg_catalog.int8,
+		bytes pg_catalog.int8, ids_mapped pg_catalog.int8,
+		ids_kept pg_catalog.int8, seconds pg_catalog.numeric,
+		status pg_catalog.text)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ftm_import IS
+	'loads the files of an export, user ids mapped, and verifies them';
+REVOKE ALL ON FUNCTION @extschema@.ftm_import FROM PUBLIC;
+
 -- ---------------------------------------------------------------------------
 -- Progress (progress.c)
 -- ---------------------------------------------------------------------------

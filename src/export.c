@@ -22,7 +22,6 @@
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
-#include "checksum.h"
 #include "export_table.h"
 #include "ftmigrate.h"
 #include "pool.h"
@@ -31,9 +30,6 @@
 #include "task.h"
 
 PG_FUNCTION_INFO_V1(ftm_export);
-
-/* Form of the directory; to be raised when it changes. */
-#define EXPORT_FORMAT	1
 
 /* Arguments around the scope's. */
 enum ExportArgument
@@ -76,7 +72,6 @@ static Exporter *exporter_from_args(FunctionCallInfo fcinfo);
 static void find_tables(Exporter *exporter);
 static void check_table(const CatalogTable *table);
 static void find_users(Exporter *exporter);
-static char *checksum_sql(const CatalogTable *table, int source_version);
 static void check_files(const Exporter *exporter);
 static void remove_metadata(const Exporter *exporter);
 static void write_files(Exporter *exporter);
@@ -190,8 +185,8 @@ find_tables(Exporter *exporter)
 		file->task.path = path_of(exporter, file->name);
 		file->task.compress = exporter->compress;
 		file->task.select_sql = ftm_export_select_sql(table);
-		file->task.checksum_sql = checksum_sql(table,
-											   exporter->catalog->version);
+		file->task.checksum_sql =
+			ftm_export_checksum_sql(table, exporter->catalog->version);
 		exporter->tables = lappend(exporter->tables, file);
 	}
 	if (exporter->tables == NIL)
@@ -217,31 +212,6 @@ check_table(const CatalogTable *table)
 				 errmsg("row-level security hides rows of table %s of the source from the role of the connection",
 						table->qualified),
 				 errhint("Connect as a role with BYPASSRLS.")));
-}
-
-/*
- * The checksum that ftm_verify() computes of this table's rows on the source,
- * if the target's columns are of the same types.
- */
-static char *
-checksum_sql(const CatalogTable *table, int source_version)
-{
-	PlanTable	plan = {0};
-	ListCell   *lc;
-
-	plan.source = unconstify(CatalogTable *, table);
-	plan.target = plan.source;
-	plan.name = table->qualified;
-	foreach(lc, table->columns)
-	{
-		PlanColumn *column = palloc0(sizeof(PlanColumn));
-
-		column->source = lfirst(lc);
-		column->target = lfirst(lc);
-		column->mode = REWRITE_KEEP;
-		plan.columns = lappend(plan.columns, column);
-	}
-	return ftm_checksum_build(&plan, source_version)->source_sql;
 }
 
 /*
@@ -434,7 +404,7 @@ write_metadata(const Exporter *exporter)
 
 	initStringInfo(&text);
 	appendStringInfo(&text, "{\n  \"format\": %d,\n  \"exportedAt\": ",
-					 EXPORT_FORMAT);
+					 JSON_EXPORT_FORMAT);
 	escape_json(&text, timestamptz_to_str(GetCurrentTimestamp()));
 	appendStringInfo(&text, ",\n  \"sourceVersion\": %d,\n  \"tables\": [",
 					 exporter->catalog->version);

@@ -23,6 +23,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "checksum.h"
 #include "export_table.h"
 #include "task.h"
 
@@ -157,6 +158,27 @@ ftm_export_select_sql(const CatalogTable *table)
 					 table->relkind == 'p' ? "" : "ONLY ",
 					 ftm_catalog_quote_qualified(table->schema, table->name));
 	return sql.data;
+}
+
+char *
+ftm_export_checksum_sql(const CatalogTable *table, int source_version)
+{
+	PlanTable	plan = {0};
+	ListCell   *lc;
+
+	plan.source = unconstify(CatalogTable *, table);
+	plan.target = plan.source;
+	plan.name = table->qualified;
+	foreach(lc, table->columns)
+	{
+		PlanColumn *column = palloc0(sizeof(PlanColumn));
+
+		column->source = lfirst(lc);
+		column->target = lfirst(lc);
+		column->mode = REWRITE_KEEP;
+		plan.columns = lappend(plan.columns, column);
+	}
+	return ftm_checksum_build(&plan, source_version)->source_sql;
 }
 
 void

@@ -41,6 +41,14 @@ typedef struct ExportResult
 extern char *ftm_export_select_sql(const CatalogTable *table);
 
 /*
+ * The statement by which ftm_verify() computes the number of this table's rows
+ * and their checksum on the source, if the target's columns are of the same
+ * types.
+ */
+extern char *ftm_export_checksum_sql(const CatalogTable *table,
+									 int source_version);
+
+/*
  * Write all rows to the file; source must be in a snapshot.  Errors: those of
  * both, and if the file did not get as many rows as the source counts.
  */

@@ -30,6 +30,7 @@
 #include "storage/ipc.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 #include "json_file.h"
 
@@ -65,14 +66,19 @@ static void raise_hash_error(JsonFile *file) pg_attribute_noreturn();
 char *
 ftm_json_output_directory(const char *name)
 {
-	char	   *directory = pstrdup(name);
-	char		resolved[PATH_MAX];
-
 	if (!has_privs_of_role(GetUserId(), ROLE_PG_WRITE_SERVER_FILES))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to write files on the server"),
 				 errhint("Be a superuser or a member of the role pg_write_server_files.")));
+	return ftm_json_directory(name);
+}
+
+char *
+ftm_json_directory(const char *name)
+{
+	char	   *directory = pstrdup(name);
+	char		resolved[PATH_MAX];
 
 	canonicalize_path(directory);
 	if (!is_absolute_path(directory))
@@ -367,6 +373,34 @@ ftm_json_file_save(const char *path, const char *text, JsonFileInfo *info)
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(ftm_json_file_discard, PointerGetDatum(file));
 	pfree(file);
+}
+
+char *
+ftm_json_file_read(const char *path)
+{
+	int			fd = OpenTransientFile(path, O_RDONLY | O_NOFOLLOW | PG_BINARY);
+	struct stat status;
+	char	   *text;
+	ssize_t		length;
+
+	if (fd < 0 || fstat(fd, &status) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open file \"%s\": %m", path),
+				 errhint("Without it, the directory is not a complete export.")));
+	if (!S_ISREG(status.st_mode) || (Size) status.st_size >= MaxAllocSize)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a regular file of less than 1 GB", path)));
+	text = palloc(status.st_size + 1);
+	length = read(fd, text, status.st_size);
+	if (length != status.st_size)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not read file \"%s\": %m", path)));
+	text[length] = '\0';
+	(void) CloseTransientFile(fd);
+	return text;
 }
 
 static void

@@ -13,6 +13,9 @@
 #define JSON_USERS_FILE		"auth_users.json"
 #define JSON_USER_MAP_FILE	"user-mapping.json"
 
+/* Form of the directory; to be raised when it changes. */
+#define JSON_EXPORT_FORMAT	1
+
 /* A file that is being written. */
 typedef struct JsonFile JsonFile;
 
@@ -24,9 +27,17 @@ typedef struct JsonFileInfo
 } JsonFileInfo;
 
 /*
- * Check that the current user may write files on the server, and that name is
- * an existing directory to write into: absolute, without symbolic links, not
- * the server's own.  Returns its name in canonical form.
+ * Check that name is an existing directory: absolute, without symbolic links,
+ * not the server's own.  Returns its name in canonical form.
+ */
+extern char *ftm_json_directory(const char *name);
+
+/* A small file as a whole.  Errors: those of the file system, 1 GB or more. */
+extern char *ftm_json_file_read(const char *path);
+
+/*
+ * Check that the current user may write files on the server; then the same
+ * as ftm_json_directory().
  */
 extern char *ftm_json_output_directory(const char *name);
 

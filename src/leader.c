@@ -310,6 +310,8 @@ check_and_plan(Leader *leader)
 	leader->activity = preflight.activity;
 	leader->snapshot = preflight.snapshot;
 	leader->plan = preflight.plan;
+	if (options->import != NULL)
+		ftm_import_adapt_plan(options->import, leader->plan);
 }
 
 /*
@@ -543,6 +545,11 @@ options_text(const RunOptions *options)
 		}
 		appendStringInfoChar(&text, ']');
 	}
+	if (options->import != NULL)
+	{
+		appendStringInfoString(&text, ", \"directory\": ");
+		escape_json(&text, options->import->path);
+	}
 	appendStringInfo(&text, "}, \"workers\": %d, \"existing\": \"%s\", \"verify\": %s, \"unmapped\": ",
 					 options->workers,
 					 options->replace ? "truncate" : "error",
@@ -704,6 +711,18 @@ table_loaded(void *arg, StringInfo result)
 	ftm_progress_report_table(table->table_name, &table->counts);
 }
 
+static TableChecksum *
+build_checksum(const Leader *leader, const PlanTable *table)
+{
+	int			version = ftm_source_version(leader->source);
+	TableChecksum *checksum = ftm_checksum_build(table, version);
+
+	if (leader->options != NULL && leader->options->import != NULL)
+		ftm_import_adapt_checksum(leader->options->import, table, version,
+								  checksum);
+	return checksum;
+}
+
 /*
  * One task per table, the plan's order: largest first.
  */
@@ -730,8 +749,9 @@ load_tables(Leader *leader)
 		load->replace = leader->options->replace;
 		load->copy_sql = table->copy_sql;
 		load->fingerprint = table->fingerprint;
-		load->checksum = ftm_checksum_build(table,
-											ftm_source_version(leader->source));
+		load->checksum = build_checksum(leader, table);
+		if (leader->options->import != NULL)
+			ftm_import_adapt_task(leader->options->import, table, load);
 		load->column_names = palloc(sizeof(char *) * Max(1, list_length(table->columns)));
 		load->columns = palloc(sizeof(RewriteColumn) * Max(1, list_length(table->columns)));
 		foreach(lc2, table->columns)
@@ -937,9 +957,7 @@ verify(Leader *leader)
 											table->name);
 
 		ftm_task_put_string(task->payload, table->name);
-		ftm_task_put_checksum(task->payload,
-							  ftm_checksum_build(table,
-												 ftm_source_version(leader->source)));
+		ftm_task_put_checksum(task->payload, build_checksum(leader, table));
 		tasks = lappend(tasks, task);
 	}
 	foreach(lc, leader->plan->foreign_keys)

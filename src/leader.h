@@ -9,6 +9,7 @@
 #define FTM_LEADER_H
 
 #include "ftmigrate.h"
+#include "import.h"
 #include "options.h"
 #include "task.h"
 
@@ -23,6 +24,7 @@ typedef struct RunOptions
 	bool		verify;
 	bool		dry_run;		/* plan only */
 	bool		restart;
+	ImportDirectory *import;	/* where the rows are; NULL: in the source */
 	void		(*begun) (int64 run_id);	/* called once the run is known; may be
 											 * NULL */
 } RunOptions;

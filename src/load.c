@@ -77,7 +77,7 @@
  */
 typedef struct CopyStream
 {
-	SourceConnection *source;
+	CopyOrigin *origin;
 	Rewriter   *rewriter;
 	const TableTask *task;
 	char	   *ready;			/* rewritten bytes not yet handed over */
@@ -90,11 +90,19 @@ typedef struct CopyStream
 
 static CopyStream *current_stream = NULL;
 
+/* Rows straight from the source. */
+typedef struct SourceOrigin
+{
+	CopyOrigin	origin;			/* first */
+	const TableTask *task;
+	SourceConnection *source;
+} SourceOrigin;
+
 static void load_rows(Relation rel, const TableTask *task,
-					  SourceConnection *source, const UserMap *map,
+					  CopyOrigin *origin, const UserMap *map,
 					  TableResult *result);
 static void stream_rows(Relation rel, const TableTask *task,
-						SourceConnection *source, const UserMap *map,
+						CopyOrigin *origin, const UserMap *map,
 						TableResult *result);
 static bool kept_from_earlier_call(const TableTask *task,
 								   SourceConnection *source,
@@ -119,10 +127,26 @@ static void end_stream(CopyStream *stream);
 static bool lookup_target(void *arg, const uint8_t source[16],
 						  uint8_t target[16]);
 
+static void
+begin_source(CopyOrigin *origin, Relation rel pg_attribute_unused())
+{
+	SourceOrigin *rows = (SourceOrigin *) origin;
+
+	ftm_source_copy_begin(rows->source, rows->task->copy_sql,
+						  rows->task->ncolumns, rows->task->binary);
+}
+
+static int
+read_source(CopyOrigin *origin, char **data, bool wait)
+{
+	return ftm_source_copy_read(((SourceOrigin *) origin)->source, data, wait);
+}
+
 void
 ftm_load_table(const TableTask *task, SourceConnection *source,
-			   const UserMap *map, TableResult *result)
+			   CopyOrigin *origin, const UserMap *map, TableResult *result)
 {
+	SourceOrigin rows = {{begin_source, read_source}, task, source};
 	TimestampTz started = GetCurrentTimestamp();
 	uint64		digest = ftm_usermap_digest(map);
 	bool		replaceable;
@@ -140,7 +164,8 @@ ftm_load_table(const TableTask *task, SourceConnection *source,
 		check_foreign_keys(rel);
 		if (!replaceable)
 			result->rows_replaced = check_empty(task);
-		load_rows(rel, task, source, map, result);
+		load_rows(rel, task, origin != NULL ? origin : &rows.origin, map,
+				  result);
 	}
 	table_close(rel, NoLock);
 
@@ -192,7 +217,7 @@ empty_storage(Oid relid)
  * defaults are the owner's code, and must not run with the caller's rights.
  */
 static void
-load_rows(Relation rel, const TableTask *task, SourceConnection *source,
+load_rows(Relation rel, const TableTask *task, CopyOrigin *origin,
 		  const UserMap *map, TableResult *result)
 {
 	Oid			relid = RelationGetRelid(rel);
@@ -211,7 +236,7 @@ load_rows(Relation rel, const TableTask *task, SourceConnection *source,
 		new_storage(rel);
 		switch_indexes_off(rel);
 		had_triggers = show_triggers(rel, false);
-		stream_rows(rel, task, source, map, result);
+		stream_rows(rel, task, origin, map, result);
 		if (had_triggers)
 			(void) show_triggers(rel, true);
 		/* COPY's own figures are gone; these are for ftm_progress. */
@@ -224,7 +249,7 @@ load_rows(Relation rel, const TableTask *task, SourceConnection *source,
 	else
 	{
 		empty_storage(relid);
-		stream_rows(rel, task, source, map, result);
+		stream_rows(rel, task, origin, map, result);
 	}
 	SetUserIdAndSecContext(userid, security_context);
 }
@@ -233,13 +258,13 @@ load_rows(Relation rel, const TableTask *task, SourceConnection *source,
  * The row's way: source -> rewriter -> table.
  */
 static void
-stream_rows(Relation rel, const TableTask *task, SourceConnection *source,
+stream_rows(Relation rel, const TableTask *task, CopyOrigin *origin,
 			const UserMap *map, TableResult *result)
 {
 	CopyStream	stream = {0};
 	RewriteCounts counts;
 
-	stream.source = source;
+	stream.origin = origin;
 	stream.task = task;
 	initStringInfo(&stream.partial);
 	stream.rewriter = ftm_rewrite_create(task->ncolumns, task->columns,
@@ -509,8 +534,7 @@ copy_rows(Relation rel, const TableTask *task, CopyStream *stream)
 		options = lappend(options,
 						  makeDefElem("freeze", (Node *) makeBoolean(true), -1));
 
-	ftm_source_copy_begin(stream->source, task->copy_sql, task->ncolumns,
-						  task->binary);
+	stream->origin->begin(stream->origin, rel);
 	(void) addRangeTableEntryForRelation(pstate, rel, RowExclusiveLock,
 										 NULL, false, false);
 	copy = BeginCopyFrom(pstate, rel, NULL, NULL, false, read_stream,
@@ -572,7 +596,7 @@ next_message(CopyStream *stream, bool wait)
 	CHECK_FOR_INTERRUPTS();
 	if (stream->ended)
 		return false;
-	length = ftm_source_copy_read(stream->source, &data, wait);
+	length = stream->origin->read(stream->origin, &data, wait);
 	if (length == 0)
 		return false;
 	if (length < 0)

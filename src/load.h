@@ -8,17 +8,33 @@
 #ifndef FTM_LOAD_H
 #define FTM_LOAD_H
 
+#include "utils/relcache.h"
+
 #include "task.h"
 #include "usermap.h"
 
 /*
+ * Where rows come from, as a stream of COPY data of the task's columns in its
+ * format.  begin() is called once, when the table is ready to be filled.
+ * read() returns the length of the next piece, *data pointing to it until the
+ * next call; 0 if there is none yet and wait is false; -1 at the end.
+ */
+typedef struct CopyOrigin
+{
+	void		(*begin) (struct CopyOrigin *origin, Relation rel);
+	int			(*read) (struct CopyOrigin *origin, char **data, bool wait);
+} CopyOrigin;
+
+/*
  * Load one table in the current transaction, state included; the caller
- * commits, or aborts and has the old rows back.  source must be in the run's
- * snapshot, session_replication_role must be replica.  Takes an
- * AccessExclusiveLock on the table.
+ * commits, or aborts and has the old rows back.  The rows come from origin, or
+ * from the source if it is NULL.  source must be in the run's snapshot,
+ * session_replication_role must be replica.  Takes an AccessExclusiveLock on
+ * the table.
  */
 extern void ftm_load_table(const TableTask *task, SourceConnection *source,
-						   const UserMap *map, TableResult *result);
+						   CopyOrigin *origin, const UserMap *map,
+						   TableResult *result);
 
 /* Replace a table's storage (and its partitions') by an empty one. */
 extern void ftm_load_empty_table(Oid relid);

@@ -27,6 +27,8 @@ typedef struct TableTask
 	bool		binary;
 	bool		replace;		/* existing => 'truncate' */
 	char	   *copy_sql;
+	char	   *file;			/* import: where the rows are; else NULL */
+	char	   *file_sha256;
 	uint64		fingerprint;
 	int			ncolumns;
 	char	  **column_names;	/* of the target, in the stream's order */

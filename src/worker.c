@@ -36,6 +36,7 @@
 #include "export_table.h"
 #include "finish.h"
 #include "ftmigrate.h"
+#include "json_rows.h"
 #include "load.h"
 #include "pool.h"
 #include "rollback.h"
@@ -570,7 +571,9 @@ load_table(StringInfo command, StringInfo answer)
 {
 	TableTask  *task = ftm_task_get_table(command);
 	TableResult result;
+	CopyOrigin *origin = NULL;
 	ErrorContextCallback callback;
+	ErrorContextCallback file_callback;
 	MemoryContext outer;
 
 	callback.callback = load_table_callback;
@@ -584,7 +587,15 @@ load_table(StringInfo command, StringInfo answer)
 
 	outer = begin_transaction();
 	become_replica();
-	ftm_load_table(task, worker.source, worker.map, &result);
+	if (task->file != NULL)
+	{
+		origin = ftm_json_rows_create(task);
+		file_callback.callback = ftm_json_rows_context;
+		file_callback.arg = origin;
+		file_callback.previous = error_context_stack;
+		error_context_stack = &file_callback;
+	}
+	ftm_load_table(task, worker.source, origin, worker.map, &result);
 	commit_transaction(outer);
 
 	error_context_stack = callback.previous;

@@ -1,0 +1,278 @@
+/*-------------------------------------------------------------------------
+ *
+ * import.c
+ *		ftm_import(): a run whose rows come from files.
+ *
+ * It is the run of leader.c, with the same plan, workers, state and
+ * verification.  What differs is what metadata.json says: where a table's rows
+ * are, what checksum the source had of them, and where its sequences were.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_authid.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+
+#include "export_table.h"
+#include "import.h"
+#include "json_file.h"
+#include "leader.h"
+#include "run.h"
+#include "scope.h"
+#include "target.h"
+
+PG_FUNCTION_INFO_V1(ftm_import);
+
+/* Arguments around the scope's. */
+enum ImportArgument
+{
+	ARG_DIRECTORY = 0,
+	ARG_SCOPE = 1,
+	ARG_EXISTING = 5,
+	ARG_UNMAPPED,
+	ARG_VERIFY,
+	ARG_RESTART
+};
+
+typedef struct ImportFile
+{
+	char	   *schema;
+	char	   *table;
+	char	   *file;
+	char	   *sha256;
+	char	   *rows;
+	char	   *checksum;
+} ImportFile;
+
+typedef struct ImportSequence
+{
+	char	   *schema;
+	char	   *name;
+	int64		last_value;
+	bool		is_called;
+} ImportSequence;
+
+static void read_metadata(ImportDirectory *directory, const char *text);
+static const ImportFile *find_file(const ImportDirectory *directory,
+								   const CatalogTable *table);
+
+static bool
+bool_arg(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("parameter \"%s\" must not be null", name)));
+	return PG_GETARG_BOOL(argument);
+}
+
+/*
+ * ftm_import(directory, source, schemas, include, exclude, existing, unmapped,
+ * verify, restart)
+ *
+ * Loads an export into the target; one row per table.
+ */
+Datum
+ftm_import(PG_FUNCTION_ARGS)
+{
+	static const char *const unmapped_values[] = {"error", "keep", NULL};
+	static const char *const existing_values[] = {"error", "truncate", NULL};
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	RunOptions *options = palloc0(sizeof(RunOptions));
+	const char *existing;
+
+	ftm_leader_refuse_transaction_block("ftm_import()");
+	if (PG_ARGISNULL(ARG_DIRECTORY))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("parameter \"%s\" must not be null", "directory")));
+	options->scope = ftm_scope_from_args(fcinfo, ARG_SCOPE);
+	options->workers = ftm_workers;
+	options->unmapped = ftm_scope_keyword_arg(fcinfo, ARG_UNMAPPED,
+											  "unmapped", unmapped_values);
+	existing = ftm_scope_keyword_arg(fcinfo, ARG_EXISTING, "existing",
+									 existing_values);
+	options->replace = existing != NULL && strcmp(existing, "truncate") == 0;
+	options->verify = bool_arg(fcinfo, ARG_VERIFY, "verify");
+	options->restart = bool_arg(fcinfo, ARG_RESTART, "restart");
+	options->import =
+		ftm_import_open(text_to_cstring(PG_GETARG_TEXT_PP(ARG_DIRECTORY)));
+	InitMaterializedSRF(fcinfo, 0);
+	ftm_run_put_results(rsinfo, ftm_leader_run(options));
+	return (Datum) 0;
+}
+
+ImportDirectory *
+ftm_import_open(const char *name)
+{
+	ImportDirectory *directory = palloc0(sizeof(ImportDirectory));
+	char	   *path;
+	char	   *text;
+
+	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to read files on the server"),
+				 errhint("Be a superuser or a member of the role pg_read_server_files.")));
+	directory->path = ftm_json_directory(name);
+	path = psprintf("%s/%s", directory->path, JSON_METADATA_FILE);
+	text = ftm_json_file_read(path);
+	(void) pg_verify_mbstr(GetDatabaseEncoding(), text, (int) strlen(text), false);
+	read_metadata(directory, text);
+	return directory;
+}
+
+/*
+ * The server's JSON functions take it apart; what is not valid JSON is their
+ * error.
+ */
+static void
+read_metadata(ImportDirectory *directory, const char *text)
+{
+	static const char files_sql[] =
+		"SELECT f->>'schema', f->>'table', f->>'file', f->>'sha256',"
+		"       (f->>'rows')::bigint, (f->>'checksum')::numeric"
+		"  FROM pg_catalog.json_array_elements($1::json->'tables') AS f";
+	static const char sequences_sql[] =
+		"SELECT s->>'schema', s->>'sequence', (s->>'lastValue')::bigint,"
+		"       (s->>'isCalled')::boolean"
+		"  FROM pg_catalog.json_array_elements($1::json->'sequences') AS s";
+	RowSet	   *rows = ftm_target_query("SELECT $1::json->>'format'", 1, &text);
+	const char *format = ftm_rowset_value(rows, 0, 0);
+
+	if (format == NULL || strcmp(format, CppAsString2(JSON_EXPORT_FORMAT)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("file \"%s/%s\" was not written by this version of ftm_export()",
+						directory->path, JSON_METADATA_FILE)));
+	rows = ftm_target_query(files_sql, 1, &text);
+	for (int i = 0; i < rows->nrows; i++)
+	{
+		ImportFile *file = palloc0(sizeof(ImportFile));
+
+		file->schema = ftm_rowset_value(rows, i, 0);
+		file->table = ftm_rowset_value(rows, i, 1);
+		file->file = ftm_rowset_value(rows, i, 2);
+		file->sha256 = ftm_rowset_value(rows, i, 3);
+		file->rows = ftm_rowset_value(rows, i, 4);
+		file->checksum = ftm_rowset_value(rows, i, 5);
+		if (file->schema == NULL || file->table == NULL || file->file == NULL ||
+			file->sha256 == NULL || file->rows == NULL ||
+			file->checksum == NULL || strchr(file->file, '/') != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+					 errmsg("file \"%s/%s\" is damaged",
+							directory->path, JSON_METADATA_FILE),
+					 errdetail("Entry %d of \"tables\" is not complete.", i + 1)));
+		directory->files = lappend(directory->files, file);
+	}
+	rows = ftm_target_query(sequences_sql, 1, &text);
+	for (int i = 0; i < rows->nrows; i++)
+	{
+		ImportSequence *sequence = palloc0(sizeof(ImportSequence));
+
+		sequence->schema = ftm_rowset_value(rows, i, 0);
+		sequence->name = ftm_rowset_value(rows, i, 1);
+		sequence->last_value = ftm_rowset_int64(rows, i, 2);
+		sequence->is_called = ftm_rowset_bool(rows, i, 3);
+		if (sequence->schema != NULL && sequence->name != NULL)
+			directory->sequences = lappend(directory->sequences, sequence);
+	}
+}
+
+/* NULL if there is none. */
+static const ImportFile *
+find_file(const ImportDirectory *directory, const CatalogTable *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, directory->files)
+	{
+		const ImportFile *file = lfirst(lc);
+
+		if (strcmp(file->schema, table->schema) == 0 &&
+			strcmp(file->table, table->name) == 0)
+			return file;
+	}
+	return NULL;
+}
+
+void
+ftm_import_adapt_plan(const ImportDirectory *directory, MigrationPlan *plan)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, plan->tables)
+	{
+		PlanTable  *table = lfirst(lc);
+
+		if (find_file(directory, table->source) == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_FILE),
+					 errmsg("directory \"%s\" has no file for table %s",
+							directory->path, table->name),
+					 errhint("Leave the table out with exclude, or export it.")));
+	}
+	foreach(lc, plan->sequences)
+	{
+		CatalogSequence *source = ((PlanSequence *) lfirst(lc))->source;
+		bool		found = false;
+
+		foreach(lc2, directory->sequences)
+		{
+			ImportSequence *sequence = lfirst(lc2);
+
+			if (strcmp(sequence->schema, source->schema) != 0 ||
+				strcmp(sequence->name, source->name) != 0)
+				continue;
+			source->last_value = sequence->last_value;
+			source->is_called = sequence->is_called;
+			found = true;
+		}
+		if (!found)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_FILE),
+					 errmsg("directory \"%s\" does not say where sequence %s is",
+							directory->path, source->qualified),
+					 errhint("Leave the sequence out with exclude, or export it.")));
+	}
+}
+
+void
+ftm_import_adapt_task(const ImportDirectory *directory, const PlanTable *table,
+					  TableTask *task)
+{
+	const ImportFile *file = find_file(directory, table->source);
+
+	task->binary = false;
+	task->file = psprintf("%s/%s", directory->path, file->file);
+	task->file_sha256 = file->sha256;
+}
+
+/*
+ * If the target's types made it another checksum than that of the export, the
+ * source must still hold what it held.
+ */
+void
+ftm_import_adapt_checksum(const ImportDirectory *directory,
+						  const PlanTable *table, int source_version,
+						  TableChecksum *checksum)
+{
+	const ImportFile *file = find_file(directory, table->source);
+
+	if (strcmp(checksum->source_sql,
+			   ftm_export_checksum_sql(table->source, source_version)) == 0)
+		checksum->source_sql = psprintf("SELECT %s::pg_catalog.int8, %s::pg_catalog.numeric",
+										quote_literal_cstr(file->rows),
+										quote_literal_cstr(file->checksum));
+	else
+		checksum->notes = lappend(checksum->notes,
+								  "compared with the source as it is now");
+}

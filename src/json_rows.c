@@ -1,0 +1,675 @@
+/*-------------------------------------------------------------------------
+ *
+ * json_rows.c
+ *		The rows of a JSON file as a stream of COPY's text format.
+ *
+ *		file -> zlib -> json_split.c -> the server's JSON parser -> COPY text
+ *
+ * - A number stays the digits that stand in the file, a string becomes its
+ *	 characters, anything nested stays as it is: each is the text that the input
+ *	 function of the column's type gets to read.  Nothing becomes a double.
+ * - One row is handed over at a time, so that an error of CopyFrom() is about
+ *	 the object that was read last, whose place is known.
+ * - Memory holds one object, and what was made of it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "catalog/pg_type.h"
+#include "common/cryptohash.h"
+#include "common/jsonapi.h"
+#include "common/sha2.h"
+#include "executor/executor.h"
+#include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "rewrite/rewriteHandler.h"
+#include "storage/fd.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "json_rows.h"
+#include "json_split.h"
+#include "target.h"
+
+#define READ_SIZE		(256 * 1024)
+
+/* zlib: window of 32 kB, and 16 more for the gzip format. */
+#define GZIP_WINDOW		(15 + 16)
+
+/* A column that the file may have. */
+typedef struct JsonColumn
+{
+	const char *name;
+	bool		loaded;			/* false: generated, its value is ignored */
+	Oid			type;
+	int32		typmod;
+	char		structure;		/* '[' or '{': the type is made of such a JSON
+								 * value; 0: it takes its text */
+	SPIPlanPtr	convert;		/* of such values; NULL until needed */
+	ExprState  *default_value;	/* NULL: none */
+	FmgrInfo	output;			/* of the type, for the default */
+	/* of the current row */
+	bool		given;
+	char	   *value;			/* NULL: SQL NULL */
+	size_t		length;
+	bool		structured;		/* value is the text of an array or object */
+} JsonColumn;
+
+typedef struct JsonRows
+{
+	CopyOrigin	origin;			/* first: what load.c knows of it */
+	const TableTask *task;
+	int			fd;
+	bool		compressed;
+	z_stream	zlib;
+	bool		zlib_ended;		/* behind a complete gzip stream */
+	char	   *input;			/* compressed bytes */
+	char	   *data;			/* JSON */
+	size_t		used;
+	size_t		length;
+	bool		ended;
+	JsonSplitter splitter;
+	StringInfoData object;
+	StringInfoData row;
+	int			ncolumns;
+	JsonColumn *columns;		/* those loaded in the stream's order, then the
+								 * ignored ones */
+	EState	   *executor;		/* for defaults */
+	MemoryContext context;		/* reset for each row */
+	JsonLexContext *lexer;		/* of the current object */
+	JsonColumn *column;			/* that is being parsed */
+	char	   *structure;		/* where its array or object begins */
+} JsonRows;
+
+static void begin_rows(CopyOrigin *origin, Relation rel);
+static int	read_row(CopyOrigin *origin, char **data, bool wait);
+static void set_up_columns(JsonRows *rows, Relation rel);
+static void check_digest(JsonRows *rows);
+static void read_file(JsonRows *rows);
+static bool read_object(JsonRows *rows);
+static void parse_object(JsonRows *rows);
+static void append_row(JsonRows *rows);
+
+static void
+raise_at(const JsonRows *rows, const JsonPlace *place, const char *message)
+			pg_attribute_noreturn();
+
+static void
+raise_at(const JsonRows *rows, const JsonPlace *place, const char *message)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+			 errmsg("file \"%s\" is not what can be imported", rows->task->file),
+			 errdetail("At line " UINT64_FORMAT ", column " UINT64_FORMAT ": %s.",
+					   place->line, place->column, message)));
+}
+
+void
+ftm_json_rows_context(void *arg)
+{
+	JsonRows   *rows = arg;
+
+	if (rows->splitter.object.line > 0)
+		errcontext("file \"%s\", object at line " UINT64_FORMAT ", column " UINT64_FORMAT,
+				   rows->task->file, rows->splitter.object.line,
+				   rows->splitter.object.column);
+	else
+		errcontext("file \"%s\", line 1, column 1", rows->task->file);
+}
+
+CopyOrigin *
+ftm_json_rows_create(const TableTask *task)
+{
+	JsonRows   *rows = palloc0(sizeof(JsonRows));
+	size_t		length = strlen(task->file);
+
+	rows->origin.begin = begin_rows;
+	rows->origin.read = read_row;
+	rows->task = task;
+	rows->compressed = length > 3 && strcmp(task->file + length - 3, ".gz") == 0;
+	return &rows->origin;
+}
+
+/* zlib's memory comes from a memory context, which frees it after an error. */
+static voidpf
+allocate(voidpf context, uInt items, uInt size)
+{
+	return MemoryContextAllocExtended((MemoryContext) context,
+									  (Size) items * size, MCXT_ALLOC_NO_OOM);
+}
+
+static void
+release(voidpf context pg_attribute_unused(), voidpf memory)
+{
+	pfree(memory);
+}
+
+/*
+ * The whole file is read twice: nothing of it is used before its digest is
+ * known to be right.
+ */
+static void
+begin_rows(CopyOrigin *origin, Relation rel)
+{
+	JsonRows   *rows = (JsonRows *) origin;
+	struct stat status;
+
+	rows->fd = OpenTransientFile(rows->task->file,
+								 O_RDONLY | O_NOFOLLOW | PG_BINARY);
+	if (rows->fd < 0 || fstat(rows->fd, &status) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open file \"%s\": %m", rows->task->file)));
+	if (!S_ISREG(status.st_mode))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a regular file", rows->task->file)));
+	rows->input = palloc(READ_SIZE);
+	rows->data = rows->compressed ? palloc(READ_SIZE) : rows->input;
+	check_digest(rows);
+	if (lseek(rows->fd, 0, SEEK_SET) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not read file \"%s\": %m", rows->task->file)));
+
+	if (rows->compressed)
+	{
+		rows->zlib.zalloc = allocate;
+		rows->zlib.zfree = release;
+		rows->zlib.opaque = CurrentMemoryContext;
+		if (inflateInit2(&rows->zlib, GZIP_WINDOW) != Z_OK)
+			ereport(ERROR,
+					(errcode(ERRCODE_OUT_OF_MEMORY),
+					 errmsg("out of memory")));
+	}
+	ftm_json_split_init(&rows->splitter);
+	initStringInfo(&rows->object);
+	initStringInfo(&rows->row);
+	rows->context = AllocSetContextCreate(CurrentMemoryContext,
+										  "ftmigrate JSON row",
+										  ALLOCSET_DEFAULT_SIZES);
+	set_up_columns(rows, rel);
+}
+
+static size_t
+read_bytes(JsonRows *rows)
+{
+	ssize_t		length;
+
+	CHECK_FOR_INTERRUPTS();
+	do
+		length = read(rows->fd, rows->input, READ_SIZE);
+	while (length < 0 && errno == EINTR);
+	if (length < 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not read file \"%s\": %m", rows->task->file)));
+	return length;
+}
+
+static void
+check_digest(JsonRows *rows)
+{
+	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	char		text[2 * PG_SHA256_DIGEST_LENGTH + 1];
+	size_t		length;
+	bool		ok = hash != NULL && pg_cryptohash_init(hash) == 0;
+
+	while (ok && (length = read_bytes(rows)) > 0)
+		ok = pg_cryptohash_update(hash, (uint8 *) rows->input, length) == 0;
+	if (!ok || pg_cryptohash_final(hash, digest, sizeof(digest)) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute the SHA-256 of file \"%s\"",
+						rows->task->file)));
+	pg_cryptohash_free(hash);
+	(void) hex_encode((char *) digest, sizeof(digest), text);
+	text[2 * sizeof(digest)] = '\0';
+	if (strcmp(text, rows->task->file_sha256) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("file \"%s\" is not the one that metadata.json describes",
+						rows->task->file),
+				 errdetail("Its SHA-256 is %s, expected %s.", text,
+						   rows->task->file_sha256),
+				 errhint("If only its layout was changed, correct its \"sha256\" in metadata.json; else export again.")));
+}
+
+/*
+ * What kind of JSON value is more than the text of a value of this type.
+ */
+static char
+structure_of(Oid type)
+{
+	Oid			base = getBaseType(type);
+
+	if (OidIsValid(get_element_type(base)))
+		return '[';
+	if (type_is_rowtype(base))
+		return '{';
+	return '\0';
+}
+
+static void
+set_up_column(JsonRows *rows, JsonColumn *column, Relation rel, AttrNumber attnum)
+{
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+	Node	   *expression;
+	Oid			output;
+	bool		is_varlena;
+
+	column->name = pstrdup(NameStr(attribute->attname));
+	column->type = attribute->atttypid;
+	column->typmod = attribute->atttypmod;
+	column->structure = structure_of(attribute->atttypid);
+	column->loaded = attribute->attgenerated == '\0';
+	if (!column->loaded)
+		return;
+	getTypeOutputInfo(attribute->atttypid, &output, &is_varlena);
+	fmgr_info(output, &column->output);
+	expression = build_column_default(rel, attnum);
+	if (expression != NULL)
+		column->default_value = ExecPrepareExpr((Expr *) expression,
+												rows->executor);
+}
+
+static void
+set_up_columns(JsonRows *rows, Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	rows->executor = CreateExecutorState();
+	rows->columns = palloc0(sizeof(JsonColumn) * Max(1, desc->natts));
+	for (int i = 0; i < rows->task->ncolumns; i++)
+	{
+		AttrNumber	attnum = get_attnum(RelationGetRelid(rel),
+										rows->task->column_names[i]);
+
+		if (attnum == InvalidAttrNumber)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" of table %s does not exist",
+							rows->task->column_names[i],
+							rows->task->table_name)));
+		set_up_column(rows, &rows->columns[rows->ncolumns++], rel, attnum);
+	}
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		if (!attribute->attisdropped && attribute->attgenerated != '\0')
+			set_up_column(rows, &rows->columns[rows->ncolumns++], rel, i + 1);
+	}
+}
+
+/*
+ * Get the next piece of JSON.
+ */
+static void
+read_file(JsonRows *rows)
+{
+	rows->used = 0;
+	rows->length = 0;
+	if (!rows->compressed)
+	{
+		rows->length = read_bytes(rows);
+		rows->ended = rows->length == 0;
+		return;
+	}
+	while (rows->length == 0 && !rows->ended)
+	{
+		int			result;
+
+		if (rows->zlib.avail_in == 0)
+		{
+			rows->zlib.next_in = (Bytef *) rows->input;
+			rows->zlib.avail_in = (uInt) read_bytes(rows);
+			if (rows->zlib.avail_in == 0)
+			{
+				if (!rows->zlib_ended)
+					raise_at(rows, &rows->splitter.at,
+							 "the compressed data ends too early");
+				rows->ended = true;
+				break;
+			}
+		}
+		/* A gzip file may be several, one behind the other. */
+		if (rows->zlib_ended && inflateReset(&rows->zlib) != Z_OK)
+			elog(ERROR, "could not reset zlib");
+		rows->zlib_ended = false;
+		rows->zlib.next_out = (Bytef *) rows->data;
+		rows->zlib.avail_out = READ_SIZE;
+		result = inflate(&rows->zlib, Z_NO_FLUSH);
+		if (result == Z_STREAM_END)
+			rows->zlib_ended = true;
+		else if (result != Z_OK && result != Z_BUF_ERROR)
+			raise_at(rows, &rows->splitter.at, "the compressed data is damaged");
+		rows->length = READ_SIZE - rows->zlib.avail_out;
+	}
+}
+
+/*
+ * Read the next object into rows->object; false at the end of the file.
+ */
+static bool
+read_object(JsonRows *rows)
+{
+	resetStringInfo(&rows->object);
+	for (;;)
+	{
+		JsonSplitStatus status;
+		size_t		start;
+		size_t		done;
+
+		if (rows->used == rows->length)
+			read_file(rows);
+		if (rows->ended)
+		{
+			if (!ftm_json_split_end(&rows->splitter))
+				raise_at(rows, &rows->splitter.at, rows->splitter.message);
+			return false;
+		}
+		status = ftm_json_split(&rows->splitter, rows->data + rows->used,
+								rows->length - rows->used, &start, &done);
+		if (status == JSON_SPLIT_ERROR)
+			raise_at(rows, &rows->splitter.at, rows->splitter.message);
+		appendBinaryStringInfo(&rows->object, rows->data + rows->used + start,
+							   (int) (done - start));
+		rows->used += done;
+		if (status == JSON_SPLIT_OBJECT)
+			return true;
+	}
+}
+
+static void
+raise_in_object(const JsonRows *rows, const char *text, const char *message)
+			pg_attribute_noreturn();
+
+/*
+ * text points into the object.
+ */
+static void
+raise_in_object(const JsonRows *rows, const char *text, const char *message)
+{
+	JsonPlace	place = rows->splitter.object;
+
+	ftm_json_advance(&place, rows->object.data, text - rows->object.data);
+	raise_at(rows, &place, message);
+}
+
+/* ------------------------------------------------------------------------
+ * What the server's parser calls
+ * ------------------------------------------------------------------------
+ */
+
+static void
+field_start(void *arg, char *name, bool isnull pg_attribute_unused())
+{
+	JsonRows   *rows = arg;
+	JsonLexContext *lexer = rows->lexer;
+	JsonColumn *column = NULL;
+
+	if (lexer->lex_level > 1)
+		return;
+	for (int i = 0; i < rows->ncolumns && column == NULL; i++)
+	{
+		if (strcmp(rows->columns[i].name, name) == 0)
+			column = &rows->columns[i];
+	}
+	if (column == NULL)
+		raise_in_object(rows, lexer->token_start,
+						psprintf("table %s has no column \"%s\"",
+								 rows->task->table_name, name));
+	if (column->given)
+		raise_in_object(rows, lexer->token_start,
+						psprintf("key \"%s\" is there twice", name));
+	column->given = true;
+	rows->column = column;
+	rows->structure = lexer->token_type == JSON_TOKEN_ARRAY_START ||
+		lexer->token_type == JSON_TOKEN_OBJECT_START ? lexer->token_start : NULL;
+}
+
+static void
+field_end(void *arg, char *name pg_attribute_unused(),
+		  bool isnull pg_attribute_unused())
+{
+	JsonRows   *rows = arg;
+
+	if (rows->lexer->lex_level > 1)
+		return;
+	if (rows->structure != NULL)
+	{
+		rows->column->value = rows->structure;
+		rows->column->length = rows->lexer->prev_token_terminator -
+			rows->structure;
+		rows->column->structured = true;
+	}
+	rows->column = NULL;
+}
+
+static void
+scalar(void *arg, char *token, JsonTokenType type)
+{
+	JsonRows   *rows = arg;
+
+	if (rows->lexer->lex_level > 1 || rows->structure != NULL ||
+		rows->column == NULL || type == JSON_TOKEN_NULL)
+		return;
+	rows->column->value = token;
+	rows->column->length = strlen(token);
+}
+
+static void
+parse_object(JsonRows *rows)
+{
+	JsonSemAction actions = {0};
+	JsonParseErrorType error;
+	int			valid;
+
+	valid = pg_encoding_verifymbstr(PG_UTF8, rows->object.data,
+									rows->object.len);
+	if (valid != rows->object.len)
+		raise_in_object(rows, rows->object.data + valid,
+						"invalid byte sequence for encoding \"UTF8\"");
+	if (GetDatabaseEncoding() != PG_UTF8)
+	{
+		char	   *converted = pg_any_to_server(rows->object.data,
+												 rows->object.len, PG_UTF8);
+
+		if (converted != rows->object.data)
+		{
+			resetStringInfo(&rows->object);
+			appendStringInfoString(&rows->object, converted);
+		}
+	}
+
+	for (int i = 0; i < rows->ncolumns; i++)
+	{
+		rows->columns[i].given = false;
+		rows->columns[i].structured = false;
+		rows->columns[i].value = NULL;
+	}
+	actions.semstate = rows;
+	actions.object_field_start = field_start;
+	actions.object_field_end = field_end;
+	actions.scalar = scalar;
+	rows->lexer = makeJsonLexContextCstringLen(rows->object.data,
+											   rows->object.len,
+											   GetDatabaseEncoding(), true);
+	error = pg_parse_json(rows->lexer, &actions);
+	if (error != JSON_SUCCESS)
+	{
+		char	   *message = pstrdup(json_errdetail(error, rows->lexer));
+		size_t		length = strlen(message);
+
+		if (length > 0 && message[length - 1] == '.')
+			message[length - 1] = '\0';
+		raise_in_object(rows, rows->lexer->token_start, message);
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * From values to a row
+ * ------------------------------------------------------------------------
+ */
+
+static void
+append_escaped(StringInfo row, const char *value, size_t length)
+{
+	const char *end = value + length;
+	const char *plain = value;
+
+	for (; value < end; value++)
+	{
+		char		letter;
+
+		switch (*value)
+		{
+			case '\\':
+				letter = '\\';
+				break;
+			case '\n':
+				letter = 'n';
+				break;
+			case '\r':
+				letter = 'r';
+				break;
+			case '\t':
+				letter = 't';
+				break;
+			default:
+				continue;
+		}
+		appendBinaryStringInfo(row, plain, (int) (value - plain));
+		appendStringInfoChar(row, '\\');
+		appendStringInfoChar(row, letter);
+		plain = value + 1;
+	}
+	appendBinaryStringInfo(row, plain, (int) (end - plain));
+}
+
+/*
+ * A JSON array or object as the text of an array or composite type: the
+ * server's json_to_record() makes a value of it.
+ */
+static char *
+converted_structure(JsonColumn *column)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Datum		value;
+	Datum		result;
+	bool		isnull;
+	char	   *converted;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (column->convert == NULL)
+	{
+		Oid			argument = TEXTOID;
+		char	   *type = format_type_extended(column->type, column->typmod,
+												FORMAT_TYPE_TYPEMOD_GIVEN |
+												FORMAT_TYPE_FORCE_QUALIFY);
+
+		column->convert =
+			SPI_prepare(psprintf("SELECT pg_catalog.format('%%s', r.v)"
+								 " FROM pg_catalog.json_to_record(pg_catalog.json_build_object('v', $1::pg_catalog.json))"
+								 " AS r (v %s)", type), 1, &argument);
+		if (column->convert == NULL || SPI_keepplan(column->convert) != 0)
+			elog(ERROR, "SPI_prepare failed: %s",
+				 SPI_result_code_string(SPI_result));
+	}
+	value = PointerGetDatum(cstring_to_text_with_len(column->value,
+													 (int) column->length));
+	if (SPI_execute_plan(column->convert, &value, NULL, true, 1) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "could not convert a JSON value");
+	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+						   &isnull);
+	converted = MemoryContextStrdup(context, TextDatumGetCString(result));
+	SPI_finish();
+	return converted;
+}
+
+/*
+ * Value of a column whose key is missing; NULL for none.
+ */
+static char *
+default_text(JsonRows *rows, JsonColumn *column)
+{
+	ExprContext *context;
+	Datum		value;
+	bool		isnull;
+
+	if (column->default_value == NULL)
+		return NULL;
+	context = GetPerTupleExprContext(rows->executor);
+	value = ExecEvalExprSwitchContext(column->default_value, context, &isnull);
+	return isnull ? NULL : OutputFunctionCall(&column->output, value);
+}
+
+static void
+set_text(JsonColumn *column, char *text)
+{
+	column->value = text;
+	column->length = text != NULL ? strlen(text) : 0;
+}
+
+static void
+append_row(JsonRows *rows)
+{
+	StringInfo	row = &rows->row;
+
+	resetStringInfo(row);
+	ResetPerTupleExprContext(rows->executor);
+	for (int i = 0; i < rows->task->ncolumns; i++)
+	{
+		JsonColumn *column = &rows->columns[i];
+
+		if (i > 0)
+			appendStringInfoChar(row, '\t');
+		if (!column->given)
+			set_text(column, default_text(rows, column));
+		else if (column->structured && column->structure == column->value[0])
+			set_text(column, converted_structure(column));
+		if (column->value == NULL)
+		{
+			appendStringInfoString(row, "\\N");
+			continue;
+		}
+		append_escaped(row, column->value, column->length);
+	}
+	appendStringInfoChar(row, '\n');
+}
+
+/*
+ * One row.  It is ready at any time, but not handed over unless it must be:
+ * then the row before it has been dealt with.
+ */
+static int
+read_row(CopyOrigin *origin, char **data, bool wait)
+{
+	JsonRows   *rows = (JsonRows *) origin;
+	MemoryContext old;
+
+	if (!wait)
+		return 0;
+	if (!read_object(rows))
+		return -1;
+	MemoryContextReset(rows->context);
+	old = MemoryContextSwitchTo(rows->context);
+	parse_object(rows);
+	append_row(rows);
+	MemoryContextSwitchTo(old);
+	*data = rows->row.data;
+	return rows->row.len;
+}

@@ -1,0 +1,194 @@
+
+# ftm_import(): the files of an export become what the direct path makes of the
+# source; other layouts of the same JSON do, too; and bad files load nothing.
+
+use strict;
+use warnings;
+
+use Digest::SHA;
+use FtmigrateTest;
+use PostgreSQL::Test::Utils;
+use RowCompare;
+use Test::More;
+
+my @schemas = ('public', 'odd', 'Odd Schema');
+my $scope   = q(schemas => ARRAY['public', 'odd', 'Odd Schema']);
+my $source  = start_source(users => 50, readings => 1000);
+my $target  = start_target($source);
+my $base    = PostgreSQL::Test::Utils::tempdir;
+my $path    = '"odd"."computed_path"."path"';
+
+sub write_file
+{
+	my ($name, $bytes) = @_;
+
+	open my $handle, '>:raw', $name or die "could not write $name: $!";
+	print $handle $bytes or die;
+	close $handle or die;
+	return;
+}
+
+sub same_rows
+{
+	my ($node, $name) = @_;
+
+	is_deeply([ compare_rows($source, $node, schemas => \@schemas, skip => { $path => 1 }) ],
+		[], $name);
+	return;
+}
+
+# The fixture and everything odd, user ids mapped
+mkdir "$base/plain" or die;
+$target->sql("SELECT ftm_export('$base/plain', $scope)");
+fill_user_map($source, $target);
+$target->load('user_columns.sql');
+my ($exit, $out, $err) = $target->start_sql(
+	"SELECT DISTINCT status FROM ftm_import('$base/plain', $scope)")->finish;
+is($exit, 0, 'an export can be imported') or diag $err;
+is($out, "verified\n", 'and is verified');
+same_rows($target, 'the rows are those of the source, user ids mapped');
+my $sequences = <<'SQL';
+SELECT string_agg(format('%I.%I', schemaname, sequencename) || ' ' || coalesce(last_value::text, '-'), E'\n'
+	ORDER BY schemaname, sequencename)
+FROM pg_sequences WHERE schemaname IN ('odd', 'Odd Schema')
+SQL
+is($target->sql($sequences), $source->sql($sequences), 'sequences');
+is($target->sql("SELECT string_agg(object || ': ' || detail, E'\\n') FROM ftm_verify($scope) WHERE NOT ok"),
+	'', 'ftm_verify() agrees');
+is($target->sql("SELECT count(*) FROM ftm_import('$base/plain', $scope) WHERE status <> 'verified'"),
+	0, 'a second call does nothing');
+
+# Compressed, into another target
+my $other = start_target($source, name => 'other');
+mkdir "$base/gzip" or die;
+$other->sql("SELECT ftm_export('$base/gzip', $scope, compress => true)");
+fill_user_map($source, $other);
+$other->load('user_columns.sql');
+$other->sql("SELECT ftm_import('$base/gzip', $scope)");
+same_rows($other, 'from compressed files');
+
+# Another table, another layout: the source's own answer is the expected one.
+$source->sql(<<'SQL');
+CREATE TABLE public.layout (id int PRIMARY KEY, big numeric, tags text[], pair odd.point3, doc jsonb,
+	raw json, note text DEFAULT 'none');
+INSERT INTO public.layout VALUES
+	(1, 12345678901234567890.1234567890, '{a,"b c",NULL}', '(1.5,2,x)', '{"b": 1, "a": [1.10]}', '{"b": 1, "a": [1.10]}', 'none'),
+	(2, 1e-30, '{}', NULL, '"text"', '7', E'tab\t\\ line\nend'),
+	(3, NULL, NULL, '(,,)', NULL, NULL, NULL);
+GRANT SELECT ON public.layout TO postgres;
+SQL
+$target->sql(<<'SQL');
+CREATE TABLE public.layout (id int PRIMARY KEY, big numeric, tags text[], pair odd.point3, doc jsonb,
+	raw json, note text DEFAULT 'none');
+SQL
+mkdir "$base/layout" or die;
+$target->sql("SELECT ftm_export('$base/layout', include => '{layout}')");
+my $metadata = slurp_file("$base/layout/metadata.json");
+my $file     = "$base/layout/public.layout.json";
+my $good     = slurp_file($file);
+
+sub put_rows
+{
+	my ($bytes) = @_;
+	my $text = $metadata;
+	my ($old) = $metadata =~ /"public.layout.json".*?"sha256": "([0-9a-f]{64})"/s;
+
+	write_file($file, $bytes);
+	my $new = Digest::SHA::sha256_hex($bytes);
+	$text =~ s/$old/$new/;
+	write_file("$base/layout/metadata.json", $text);
+	return;
+}
+my $import = "SELECT ftm_import('$base/layout', include => '{layout}', restart => true)";
+put_rows(<<'JSON');
+
+ [ {
+	"note" : "\u006eone" , "tags" : [ "a" , "b\u0020c" , null ] ,
+	"big":12345678901234567890.1234567890,
+	"pair" : { "y" : 2, "x" : 1.5, "label" : "x" },
+	"doc" : { "b" : 1, "a" : [ 1.10 ] },
+	"raw":{"b": 1, "a": [1.10]},
+	"id" : 1
+  } ,{"id":2,"big":1e-30,"tags":"{}","doc":"\"text\"","raw":7,
+"note":"tab\t\\ line\nend"}
+ ,
+ {"id": "3", "pair": "(,,)", "note": null}]
+JSON
+$target->sql($import);
+is( $target->sql('SELECT * FROM public.layout ORDER BY 1'),
+	$source->sql('SELECT * FROM public.layout ORDER BY 1'),
+	'layout, order of keys and missing keys');
+$target->sql("SELECT ftm_rollback(max(run_id)) FROM ftm_run");
+
+# What is no good
+my $row  = '{"id":1}';
+my $deep = '{"id":1,"doc":' . ('[' x 5000) . (']' x 5000) . '}';
+foreach my $case (
+	[ 'truncated',        substr($good, 0, -20),                    qr/file ends inside/ ],
+	[ 'array not closed', "[\n$row\n",                              qr/line 3, column 1: the file ends before/ ],
+	[ 'no array',         $row,                                     qr/line 1, column 1: expected an array/ ],
+	[ 'no object',        "[\n $row, 5]",                           qr/line 2, column 12: expected an object/ ],
+	[ 'trailing comma',   "[$row,]",                                qr/line 1, column 11: expected an object/ ],
+	[ 'no comma',         "[$row $row]",                            qr/line 1, column 11: expected a comma/ ],
+	[ 'garbage behind',   "[$row]\nx",                              qr/line 2, column 1: expected nothing/ ],
+	[ 'empty',            '',                                       qr/line 1, column 1: the file ends/ ],
+	[ 'unknown key',      "[$row,\n{\"id\":2,\"nonsense\":1}]",     qr/line 2, column 20: table public.layout has no column "nonsense"/ ],
+	[ 'key twice',        "[{\"id\":1,\"note\":\"a\",\"i\\u0064\":2}]", qr/line 1, column \d+: key "id" is there twice/ ],
+	[ 'not UTF-8',        "[{\"id\":1,\"note\":\"\xff\"}]",         qr/line 1, column 18: invalid byte sequence/ ],
+	[ 'NUL escape',       "[{\"id\":1,\"note\":\"\\u0000\"}]",      qr/line 1, column \d+: .*u0000 cannot be converted/ ],
+	[ 'NUL byte',         "[{\"id\":1,\"note\":\"\0\"}]",           qr/line 1, column 18: a string holds a control character/ ],
+	[ 'half a surrogate', "[{\"id\":1,\"note\":\"\\ud800\"}]",      qr/line 1, column \d+: / ],
+	[ 'syntax',           "[\n{\"id\":1 \"note\":2}]",              qr/line 2, column 9: / ],
+	[ 'brackets',         '[{"id":1,"doc":[}]}]',                   qr/line 1, column 17: the bracket closes/ ],
+	[ 'too deep',         "[$deep]",                                qr/line 1, column \d+: values are nested too deeply/ ],
+	[ 'too large',        "[{\"id\":1},\n{\"id\":99999999999}]",    qr/out of range.*line 2, column 1/s ],
+	[ 'no number',        '[{"id":"x"}]',                           qr/invalid input syntax.*line 1, column 2/s ],
+	[ 'no json',          '[{"id":1,"doc":"text"}]',                qr/invalid input syntax for type json.*line 1, column 2/s ],
+	[ 'no value',         '[{"note":"no id"}]',                     qr/null value in column "id".*line 1, column 2/s ],
+	[ 'same key',         "[$row,$row]",                            qr/could not create unique index/ ],
+	[ 'other rows',       "[$row]",                                 qr/row counts differ/ ])
+{
+	my ($name, $bytes, $expected) = @$case;
+
+	put_rows($bytes);
+	my ($state, $message) = $target->sql_error($import);
+	like($message, $expected, $name);
+	like($message, qr/\Q$file\E/, "$name: names the file") if $name ne 'other rows' && $name ne 'same key';
+	is($target->sql('SELECT count(*) FROM public.layout'), 0, "$name: nothing is loaded")
+	  if $name ne 'other rows';
+}
+$target->sql("SELECT ftm_rollback(max(run_id)) FROM ftm_run");
+
+# A string of 200 MB passes.
+put_rows('[{"id":1,"note":"' . ('x' x 200_000_000) . '"}]');
+$target->sql("SELECT ftm_import('$base/layout', include => '{layout}', restart => true, verify => false)");
+is($target->sql('SELECT length(note) FROM public.layout'), 200_000_000, 'a string of 200 MB');
+$target->sql("SELECT ftm_rollback(max(run_id)) FROM ftm_run");
+
+# Digest, metadata, rights
+write_file("$base/layout/metadata.json", $metadata);
+my ($state, $message) = $target->sql_error($import);
+like($message, qr/is not the one that metadata.json describes/, 'another SHA-256');
+write_file($file, $good);
+unlink "$base/layout/metadata.json";
+($state, $message) = $target->sql_error($import);
+is($state, '58P01', 'a directory without metadata');
+write_file("$base/layout/metadata.json", substr $metadata, 0, -10);
+($state) = $target->sql_error($import);
+is($state, '22P02', 'damaged metadata');
+write_file("$base/layout/metadata.json", $metadata);
+($state, $message) = $target->sql_error("SELECT ftm_import('$base/layout')");
+like($message, qr/no file for table/, 'a table without file');
+rename $file, "$base/elsewhere" or die;
+symlink "$base/elsewhere", $file or die;
+($state, $message) = $target->sql_error($import);
+like($message, qr/could not open file/, 'a symbolic link');
+$target->sql(<<SQL);
+CREATE ROLE clerk;
+GRANT EXECUTE ON FUNCTION ftm_import TO clerk;
+SQL
+($state, $message) = $target->sql_error("SET ROLE clerk; $import");
+is($state, '42501', 'files are not for everybody');
+like($message, qr/pg_read_server_files/, 'and the role is named');
+
+done_testing();
