@@ -54,6 +54,7 @@ typedef struct Leader
 	char	   *snapshot;
 	SourceActivity *activity;	/* of the source, just before the snapshot */
 	MigrationPlan *plan;
+	List	   *checks;			/* of CheckResult: what the preflight found */
 	WorkerPool *pool;
 	UsersTask  *users;			/* NULL: users are not this run's business */
 	int64		run_id;
@@ -310,6 +311,7 @@ check_and_plan(Leader *leader)
 	leader->activity = preflight.activity;
 	leader->snapshot = preflight.snapshot;
 	leader->plan = preflight.plan;
+	leader->checks = preflight.results;
 	if (options->import != NULL)
 		ftm_import_adapt_plan(options->import, leader->plan);
 }
@@ -483,9 +485,15 @@ carry_out(Leader *leader)
 
 	leader->results = NIL;
 	leader->verdicts = NIL;
-	foreach(lc, leader->plan->warnings)
-		ftm_progress_log(leader->pool, "WARNING",
-						 ftm_plan_finding_text(lfirst(lc)), NULL);
+	foreach(lc, leader->checks)
+	{
+		CheckResult *check = lfirst(lc);
+
+		if (check->status == CHECK_WARN)
+			ftm_progress_log(leader->pool, "WARNING",
+							 psprintf("%s  %s", check->detail, check->hint),
+							 NULL);
+	}
 	ftm_pool_set_tick(leader->pool, ftm_progress_interval,
 					  ftm_progress_report_run, &leader->run_id);
 

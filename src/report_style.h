@@ -30,7 +30,7 @@
 	"* { box-sizing: border-box; }\n" \
 	"body { margin: 0; background: var(--paper); color: var(--ink);" \
 	" font: 15px/1.5 system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif; }\n" \
-	"main { max-width: 1120px; margin: 0 auto; padding: 32px 24px 48px; }\n" \
+	"main { max-width: 1180px; margin: 0 auto; padding: 32px 24px 48px; }\n" \
 	"header { border-left: 6px solid; padding: 4px 0 4px 20px; }\n" \
 	"header.good { border-color: var(--good); }\n" \
 	"header.warn { border-color: var(--warn); }\n" \
@@ -62,12 +62,13 @@
 	".wide { overflow-x: auto; }\n" \
 	"table { border-collapse: collapse; width: 100%; font-size: 13px; }\n" \
 	"th, td { text-align: left; vertical-align: top; padding: 6px 16px 6px 0;" \
-	" border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }\n" \
+	" border-bottom: 1px solid var(--line); overflow-wrap: break-word; }\n" \
 	"th { color: var(--faint); font-weight: 600; vertical-align: bottom; }\n" \
-	"td:first-child { font-weight: 500; min-width: 10em; overflow-wrap: break-word; }\n" \
+	"td:first-child { font-weight: 500; min-width: 10em; }\n" \
 	".number { text-align: right; white-space: nowrap;" \
 	" font-variant-numeric: tabular-nums; }\n" \
-	"td.good, td.bad { font-weight: 600; min-width: 7em; }\n" \
+	"td.good, td.bad { font-weight: 600; min-width: 7em;" \
+	" overflow-wrap: anywhere; }\n" \
 	"td.good { color: var(--good); }\n" \
 	"td.bad { color: var(--bad); }\n" \
 	"footer { margin-top: 40px; color: var(--faint); font-size: 13px; }\n" \
@@ -75,7 +76,7 @@
 	"@media print { body { font-size: 10pt; }\n" \
 	" main { max-width: none; padding: 0; }\n" \
 	" table { font-size: 8pt; }\n" \
-	" th, td { padding-right: 8px; }\n" \
+	" th, td { padding-right: 8px; overflow-wrap: anywhere; }\n" \
 	" tr, svg, .figures div { break-inside: avoid; }\n" \
 	" h2, h3 { break-after: avoid; }\n" \
 	" * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }\n"

@@ -79,6 +79,10 @@ like($stderr, qr/NOTICE: .* table $readings: 100000 rows, \d+ \w+ in [\d.]+ s, \
 like($stderr, qr/NOTICE: .* load tables: \d+ of \d+ tables, \d+ rows, \d+ \w+/,
 	'a line now and then');
 
+is( $target->sql(q(SELECT message FROM ftm_log WHERE level = 'WARNING' ORDER BY log_id)),
+	join("\n", $stderr =~ /WARNING: +\w{5}: (.*)/g),
+	'the log has the warnings that the caller got');
+
 is( progress('status, step, percent, eta', 'table_name IS NULL'),
 	'verified||100.0|',
 	'the last run remains to be seen');
