@@ -561,6 +561,21 @@ COMMENT ON FUNCTION @extschema@.ftm_import IS
 	'loads the files of an export, user ids mapped, and verifies them';
 REVOKE ALL ON FUNCTION @extschema@.ftm_import FROM PUBLIC;
 
+CREATE FUNCTION @extschema@.ftm_verify_export(
+		directory pg_catalog.text,
+		source pg_catalog.name DEFAULT 'supabase',
+		schemas pg_catalog.text[] DEFAULT '{public}',
+		include pg_catalog.text[] DEFAULT NULL,
+		exclude pg_catalog.text[] DEFAULT NULL)
+	RETURNS TABLE (kind pg_catalog.text, object pg_catalog.text,
+		source_rows pg_catalog.int8, target_rows pg_catalog.int8,
+		source_checksum pg_catalog.numeric, target_checksum pg_catalog.numeric,
+		ok pg_catalog.bool, detail pg_catalog.text)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ftm_verify_export IS
+	'compares an export with its files, the source and the target';
+REVOKE ALL ON FUNCTION @extschema@.ftm_verify_export FROM PUBLIC;
+
 -- ---------------------------------------------------------------------------
 -- Progress (progress.c)
 -- ---------------------------------------------------------------------------

@@ -16,6 +16,7 @@
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "storage/fd.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 
@@ -28,6 +29,7 @@
 #include "target.h"
 
 PG_FUNCTION_INFO_V1(ftm_import);
+PG_FUNCTION_INFO_V1(ftm_verify_export);
 
 /* Arguments around the scope's. */
 enum ImportArgument
@@ -275,4 +277,93 @@ ftm_import_adapt_checksum(const ImportDirectory *directory,
 	else
 		checksum->notes = lappend(checksum->notes,
 								  "compared with the source as it is now");
+}
+
+static VerifyResult *
+verify_file(const ImportDirectory *directory, const ImportFile *file)
+{
+	VerifyResult *result = palloc0(sizeof(VerifyResult));
+	char	   *path = psprintf("%s/%s", directory->path, file->file);
+	char		sha256[JSON_SHA256_SIZE];
+	int			fd = ftm_json_file_open(path);
+
+	ftm_json_file_sha256(fd, path, sha256);
+	(void) CloseTransientFile(fd);
+	result->kind = "file";
+	result->object = file->file;
+	result->source_rows = -1;
+	result->target_rows = -1;
+	result->ok = strcmp(sha256, file->sha256) == 0;
+	result->detail = result->ok ? "SHA-256 as in metadata.json" :
+		psprintf("SHA-256 is %s, expected %s", sha256, file->sha256);
+	return result;
+}
+
+/*
+ * What the source holds now, beside what the export says of it: the latter as
+ * the target's columns of the answer.
+ */
+static VerifyResult *
+verify_source(const ImportFile *file, const CatalogTable *table,
+			  SourceConnection *source)
+{
+	VerifyResult *result = palloc0(sizeof(VerifyResult));
+	RowSet	   *rows;
+
+	rows = ftm_source_query(source,
+							ftm_export_checksum_sql(table, ftm_source_version(source)),
+							0, NULL);
+	result->kind = "export";
+	result->object = table->qualified;
+	result->source_rows = ftm_rowset_int64(rows, 0, 0);
+	result->source_checksum = ftm_rowset_value(rows, 0, 1);
+	result->target_rows = strtoll(file->rows, NULL, 10);
+	result->target_checksum = file->checksum;
+	result->ok = result->source_rows == result->target_rows &&
+		strcmp(result->source_checksum, result->target_checksum) == 0;
+	result->detail = result->ok ? "the source holds what was exported" :
+		"the source has changed since the export";
+	return result;
+}
+
+List *
+ftm_import_verify(const ImportDirectory *directory, const MigrationPlan *plan,
+				  SourceConnection *source)
+{
+	List	   *results = NIL;
+	ListCell   *lc;
+
+	foreach(lc, plan->tables)
+	{
+		const CatalogTable *table = ((PlanTable *) lfirst(lc))->source;
+		const ImportFile *file = find_file(directory, table);
+
+		results = lappend(results, verify_file(directory, file));
+		results = lappend(results, verify_source(file, table, source));
+	}
+	return results;
+}
+
+/*
+ * ftm_verify_export(directory, source, schemas, include, exclude)
+ *
+ * ftm_verify() with the export between the two: files and source against
+ * metadata.json, and the target against it.
+ */
+Datum
+ftm_verify_export(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Scope	   *scope;
+	ImportDirectory *directory;
+
+	if (PG_ARGISNULL(ARG_DIRECTORY))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("parameter \"%s\" must not be null", "directory")));
+	scope = ftm_scope_from_args(fcinfo, ARG_SCOPE);
+	directory = ftm_import_open(text_to_cstring(PG_GETARG_TEXT_PP(ARG_DIRECTORY)));
+	InitMaterializedSRF(fcinfo, 0);
+	ftm_run_put_verdicts(rsinfo, ftm_leader_verify(scope, directory));
+	return (Datum) 0;
 }

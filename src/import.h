@@ -46,4 +46,13 @@ extern void ftm_import_adapt_checksum(const ImportDirectory *directory,
 									  int source_version,
 									  TableChecksum *checksum);
 
+/*
+ * Are the files those that metadata.json describes, and does the source still
+ * hold what they were made of?  A List of VerifyResult, of kinds "file" and
+ * "export".  source must be in a snapshot.
+ */
+extern List *ftm_import_verify(const ImportDirectory *directory,
+							   const MigrationPlan *plan,
+							   SourceConnection *source);
+
 #endif							/* FTM_IMPORT_H */

@@ -375,6 +375,56 @@ ftm_json_file_save(const char *path, const char *text, JsonFileInfo *info)
 	pfree(file);
 }
 
+int
+ftm_json_file_open(const char *path)
+{
+	int			fd = OpenTransientFile(path, O_RDONLY | O_NOFOLLOW | PG_BINARY);
+	struct stat status;
+
+	if (fd < 0 || fstat(fd, &status) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open file \"%s\": %m", path)));
+	if (!S_ISREG(status.st_mode))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a regular file", path)));
+	return fd;
+}
+
+void
+ftm_json_file_sha256(int fd, const char *path, char text[JSON_SHA256_SIZE])
+{
+	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	uint8	   *buffer = palloc(WRITE_SIZE);
+	bool		ok = hash != NULL && pg_cryptohash_init(hash) == 0;
+
+	while (ok)
+	{
+		ssize_t		length = read(fd, buffer, WRITE_SIZE);
+
+		CHECK_FOR_INTERRUPTS();
+		if (length < 0 && errno == EINTR)
+			continue;
+		if (length < 0)
+			ereport(ERROR,
+					(errcode_for_file_access(),
+					 errmsg("could not read file \"%s\": %m", path)));
+		if (length == 0)
+			break;
+		ok = pg_cryptohash_update(hash, buffer, length) == 0;
+	}
+	if (!ok || pg_cryptohash_final(hash, digest, sizeof(digest)) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute the SHA-256 of file \"%s\"", path)));
+	pg_cryptohash_free(hash);
+	pfree(buffer);
+	(void) hex_encode((char *) digest, sizeof(digest), text);
+	text[2 * sizeof(digest)] = '\0';
+}
+
 char *
 ftm_json_file_read(const char *path)
 {

@@ -16,6 +16,9 @@
 /* Form of the directory; to be raised when it changes. */
 #define JSON_EXPORT_FORMAT	1
 
+/* SHA-256 in hexadecimal, with its terminator. */
+#define JSON_SHA256_SIZE	65
+
 /* A file that is being written. */
 typedef struct JsonFile JsonFile;
 
@@ -23,7 +26,7 @@ typedef struct JsonFile JsonFile;
 typedef struct JsonFileInfo
 {
 	int64		bytes;			/* on disk, compressed if it is */
-	char		sha256[65];		/* of those bytes, in hexadecimal */
+	char		sha256[JSON_SHA256_SIZE];	/* of those bytes */
 } JsonFileInfo;
 
 /*
@@ -31,6 +34,14 @@ typedef struct JsonFileInfo
  * not the server's own.  Returns its name in canonical form.
  */
 extern char *ftm_json_directory(const char *name);
+
+/*
+ * Open a regular file, not through a symbolic link, until the end of the
+ * transaction; and compute the SHA-256 of all that is to be read from it.
+ */
+extern int	ftm_json_file_open(const char *path);
+extern void ftm_json_file_sha256(int fd, const char *path,
+								 char text[JSON_SHA256_SIZE]);
 
 /* A small file as a whole.  Errors: those of the file system, 1 GB or more. */
 extern char *ftm_json_file_read(const char *path);

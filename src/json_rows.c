@@ -16,15 +16,11 @@
  */
 #include "postgres.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include "catalog/pg_type.h"
-#include "common/cryptohash.h"
 #include "common/jsonapi.h"
-#include "common/sha2.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
@@ -36,6 +32,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "json_file.h"
 #include "json_rows.h"
 #include "json_split.h"
 #include "target.h"
@@ -161,18 +158,8 @@ static void
 begin_rows(CopyOrigin *origin, Relation rel)
 {
 	JsonRows   *rows = (JsonRows *) origin;
-	struct stat status;
 
-	rows->fd = OpenTransientFile(rows->task->file,
-								 O_RDONLY | O_NOFOLLOW | PG_BINARY);
-	if (rows->fd < 0 || fstat(rows->fd, &status) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not open file \"%s\": %m", rows->task->file)));
-	if (!S_ISREG(status.st_mode))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a regular file", rows->task->file)));
+	rows->fd = ftm_json_file_open(rows->task->file);
 	rows->input = palloc(READ_SIZE);
 	rows->data = rows->compressed ? palloc(READ_SIZE) : rows->input;
 	check_digest(rows);
@@ -219,22 +206,9 @@ read_bytes(JsonRows *rows)
 static void
 check_digest(JsonRows *rows)
 {
-	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
-	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-	char		text[2 * PG_SHA256_DIGEST_LENGTH + 1];
-	size_t		length;
-	bool		ok = hash != NULL && pg_cryptohash_init(hash) == 0;
+	char		text[JSON_SHA256_SIZE];
 
-	while (ok && (length = read_bytes(rows)) > 0)
-		ok = pg_cryptohash_update(hash, (uint8 *) rows->input, length) == 0;
-	if (!ok || pg_cryptohash_final(hash, digest, sizeof(digest)) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not compute the SHA-256 of file \"%s\"",
-						rows->task->file)));
-	pg_cryptohash_free(hash);
-	(void) hex_encode((char *) digest, sizeof(digest), text);
-	text[2 * sizeof(digest)] = '\0';
+	ftm_json_file_sha256(rows->fd, rows->task->file, text);
 	if (strcmp(text, rows->task->file_sha256) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),

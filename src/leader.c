@@ -261,14 +261,19 @@ wait_for(double delay)
 }
 
 List *
-ftm_leader_verify(const Scope *scope)
+ftm_leader_verify(const Scope *scope, ImportDirectory *import)
 {
+	RunOptions	options = {0};
 	Leader		leader = {0};
 	VerifyResult *freeze;
 	int			nestlevel = ftm_target_pin_settings();
 
+	options.import = import;
+	leader.options = &options;
 	leader.server = ftm_options_source_server(scope->source);
 	connect_and_plan(&leader, scope);
+	if (import != NULL)
+		ftm_import_adapt_plan(import, leader.plan);
 	leader.pool = ftm_pool_start(Min(ftm_workers,
 									 Max(1, list_length(leader.plan->tables))));
 	if (GetForeignServerByName(DEFAULT_AUTH_SERVER, true) != NULL &&
@@ -279,8 +284,13 @@ ftm_leader_verify(const Scope *scope)
 	}
 	open_sources(&leader);
 	leader.verdicts = ftm_verify_plan(leader.plan);
+	if (import != NULL)
+		leader.verdicts = list_concat(leader.verdicts,
+									  ftm_import_verify(import, leader.plan,
+														leader.source));
 	verify(&leader);
-	freeze = ftm_freeze_since_run(scope->source, leader.plan, leader.verdicts);
+	freeze = import != NULL ? NULL :
+		ftm_freeze_since_run(scope->source, leader.plan, leader.verdicts);
 	if (freeze != NULL)
 		leader.verdicts = lappend(leader.verdicts, freeze);
 	ftm_pool_end(leader.pool);
@@ -725,7 +735,7 @@ build_checksum(const Leader *leader, const PlanTable *table)
 	int			version = ftm_source_version(leader->source);
 	TableChecksum *checksum = ftm_checksum_build(table, version);
 
-	if (leader->options != NULL && leader->options->import != NULL)
+	if (leader->options->import != NULL)
 		ftm_import_adapt_checksum(leader->options->import, table, version,
 								  checksum);
 	return checksum;

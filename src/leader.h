@@ -69,8 +69,9 @@ extern void ftm_leader_take_lock(const char *source);
 extern void ftm_leader_refuse_locked_table(Oid relid, const char *name);
 
 /*
- * Verify only: a List of VerifyResult.  Same rules.
+ * Verify only: a List of VerifyResult.  Same rules.  With an export, the
+ * target is compared with that instead of the source, and so is the source.
  */
-extern List *ftm_leader_verify(const Scope *scope);
+extern List *ftm_leader_verify(const Scope *scope, ImportDirectory *import);
 
 #endif							/* FTM_LEADER_H */

@@ -40,7 +40,6 @@ enum RunArgument
 static RunOptions *options_from_args(FunctionCallInfo fcinfo);
 static RunTableResult *background_run(const RunOptions *options);
 static bool bool_arg(FunctionCallInfo fcinfo, int argument, const char *name);
-static void put_verdicts(ReturnSetInfo *rsinfo, const List *verdicts);
 
 /*
  * ftm_run_migration(source, schemas, include, exclude, workers, unmapped,
@@ -80,7 +79,7 @@ ftm_verify(PG_FUNCTION_ARGS)
 	Scope	   *scope = ftm_scope_from_args(fcinfo, 0);
 
 	InitMaterializedSRF(fcinfo, 0);
-	put_verdicts(rsinfo, ftm_leader_verify(scope));
+	ftm_run_put_verdicts(rsinfo, ftm_leader_verify(scope, NULL));
 	return (Datum) 0;
 }
 
@@ -195,8 +194,8 @@ ftm_run_put_results(ReturnSetInfo *rsinfo, const List *results)
  * kind, object, source_rows, target_rows, source_checksum, target_checksum,
  * ok, detail
  */
-static void
-put_verdicts(ReturnSetInfo *rsinfo, const List *verdicts)
+void
+ftm_run_put_verdicts(ReturnSetInfo *rsinfo, const List *verdicts)
 {
 	ListCell   *lc;
 

@@ -17,4 +17,10 @@
  */
 extern void ftm_run_put_results(ReturnSetInfo *rsinfo, const List *results);
 
+/*
+ * Add a List of VerifyResult: kind, object, source_rows, target_rows,
+ * source_checksum, target_checksum, ok, detail.  Negative numbers: NULL.
+ */
+extern void ftm_run_put_verdicts(ReturnSetInfo *rsinfo, const List *verdicts);
+
 #endif							/* FTM_RUN_H */

@@ -55,8 +55,21 @@ SQL
 is($target->sql($sequences), $source->sql($sequences), 'sequences');
 is($target->sql("SELECT string_agg(object || ': ' || detail, E'\\n') FROM ftm_verify($scope) WHERE NOT ok"),
 	'', 'ftm_verify() agrees');
+is($target->sql("SELECT string_agg(DISTINCT kind, ',') || ' ' || count(*) FILTER (WHERE NOT ok) FROM ftm_verify_export('$base/plain', $scope)"),
+	'export,file,foreign key,sequence,table,user map 0', 'and so does ftm_verify_export()');
 is($target->sql("SELECT count(*) FROM ftm_import('$base/plain', $scope) WHERE status <> 'verified'"),
 	0, 'a second call does nothing');
+
+# What becomes of it later
+$source->sql("UPDATE public.sites SET name = name || '!' WHERE ctid = '(0,1)'");
+$target->sql("UPDATE public.areas SET name = name || '!' WHERE ctid = '(0,1)'");
+my $bytes = slurp_file("$base/plain/public.hubs.json");
+write_file("$base/plain/public.hubs.json", "$bytes ");
+is( $target->sql(
+		"SELECT string_agg(kind || ' ' || object, ', ' ORDER BY kind) FROM ftm_verify_export('$base/plain', $scope) WHERE NOT ok"),
+	'export public.sites, file public.hubs.json, table public.areas',
+	'ftm_verify_export() tells what has changed where');
+write_file("$base/plain/public.hubs.json", $bytes);
 
 # Compressed, into another target
 my $other = start_target($source, name => 'other');
