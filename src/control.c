@@ -21,7 +21,9 @@
 
 #include "compat.h"
 #include "control.h"
+#include "ftmigrate.h"
 #include "leader.h"
+#include "progress.h"
 #include "run.h"
 #include "state.h"
 #include "target.h"
@@ -190,11 +192,13 @@ latest_run(void)
 }
 
 /*
- * Look at the run until it is not running any more.
+ * Look at the run until it is not running any more, and tell about it as its
+ * own leader would.
  */
 static void
 wait_for_end(int64 run_id)
 {
+	TimestampTz reported = GetCurrentTimestamp();
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "ftmigrate wait",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -210,6 +214,13 @@ wait_for_end(int64 run_id)
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("run " INT64_FORMAT " was interrupted", run_id),
 					 errhint("Call ftm_run_migration() again: what is complete is kept.")));
+		if (ftm_progress_interval > 0 &&
+			TimestampDifferenceExceeds(reported, GetCurrentTimestamp(),
+									   ftm_progress_interval))
+		{
+			ftm_progress_report_run(&run_id);
+			reported = GetCurrentTimestamp();
+		}
 		MemoryContextReset(context);
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,

@@ -53,6 +53,12 @@ is( progress(
 is(progress('status, step', 'table_name IS NULL'),
 	'running|load tables', 'the run has a row of its own');
 
+my $wait = $target->start_sql('SELECT ftm_wait()');
+# Long enough for it to look more than once.
+$target->wait_for(
+	q(SELECT count(*) > 0 FROM pg_stat_activity
+	  WHERE query = 'SELECT ftm_wait()' AND query_start < clock_timestamp() - interval '1 s'));
+
 # The source stops sending: what has arrived is seen.
 $other->query_safe('ROLLBACK');
 my $sender = $source->wait_for_pid(q(query LIKE 'COPY %sensor_readings%' AND state = 'active'));
@@ -72,7 +78,10 @@ SKIP:
 	is($now, 't|t|t|t|t|t', 'rows are seen while they arrive');
 }
 
-my ($exit, $stdout, $stderr) = $run->finish;
+my ($exit, $stdout, $stderr) = $wait->finish;
+like($stderr, qr/NOTICE: .* load tables: \d+ of \d+ tables, /,
+	'who waits for the run sees the same');
+($exit, $stdout, $stderr) = $run->finish;
 is($exit, 0, 'the run succeeds');
 like($stderr, qr/NOTICE: .* table $readings: 100000 rows, \d+ \w+ in [\d.]+ s, \d+ \w+\/s/,
 	'a line for a finished table');
