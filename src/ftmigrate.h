@@ -7,10 +7,12 @@
  *
  *		source.c (libpq stream) -> rewrite.c (user ids) -> load.c (CopyFrom)
  *
- * and the run around it: run.c holds the SQL functions, leader.c the steps,
- * pool.c the background workers as the leader sees them, worker.c what a
- * worker does, state.c the rows in ftm_run, ftm_run_table and ftm_log;
- * runlog.c has the log file, progress.c what a caller sees meanwhile.
+ * and the run around it: run.c and control.c hold the SQL functions, leader.c
+ * the course of a run, step.c its steps, pool.c the background workers as the
+ * leader sees them, worker.c what a worker does, rollback.c the way back,
+ * background.c runs without a session, state.c the rows in ftm_run,
+ * ftm_run_table and ftm_log; runlog.c has the log file, progress.c what a
+ * caller sees meanwhile.
  *
  *-------------------------------------------------------------------------
  */

@@ -16,8 +16,8 @@
 #include <math.h>
 
 #include "access/xact.h"
-#include "foreign/foreign.h"
 #include "common/hashfn.h"
+#include "foreign/foreign.h"
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
@@ -39,28 +39,10 @@
 #include "progress.h"
 #include "source.h"
 #include "state.h"
+#include "step.h"
 #include "target.h"
 #include "user_step.h"
 #include "verify.h"
-
-/*
- * One call; lives in the memory context of the call.
- */
-typedef struct Leader
-{
-	const RunOptions *options;
-	SourceServer *server;
-	SourceConnection *source;	/* holds the exported snapshot */
-	char	   *snapshot;
-	SourceActivity *activity;	/* of the source, just before the snapshot */
-	MigrationPlan *plan;
-	List	   *checks;			/* of CheckResult: what the preflight found */
-	WorkerPool *pool;
-	UsersTask  *users;			/* NULL: users are not this run's business */
-	int64		run_id;
-	List	   *results;		/* of RunTableResult */
-	List	   *verdicts;		/* of VerifyResult */
-} Leader;
 
 static void check_and_plan(Leader *leader);
 static void connect_and_plan(Leader *leader, const Scope *scope);
@@ -78,15 +60,6 @@ static void regain_source(Leader *leader, const ErrorData *loss, int attempt);
 static void wait_for(double delay);
 static void carry_out(Leader *leader);
 static void record_failure(Leader *leader, const ErrorData *error);
-static void open_sources(Leader *leader);
-static void invalidate_keys(Leader *leader);
-static void load_tables(Leader *leader);
-static void set_sequences(Leader *leader);
-static void check_keys(Leader *leader);
-static void analyze_tables(Leader *leader);
-static void verify(Leader *leader);
-static void check_freeze(Leader *leader);
-static void raise_verdict(Leader *leader);
 static void end_run(Leader *leader, const char *status);
 
 /*
@@ -282,13 +255,13 @@ ftm_leader_verify(const Scope *scope, ImportDirectory *import)
 		leader.users = ftm_users_make_task(scope->source, DEFAULT_AUTH_SERVER);
 		leader.users->snapshot = leader.snapshot;
 	}
-	open_sources(&leader);
+	ftm_step_open_sources(&leader);
 	leader.verdicts = ftm_verify_plan(leader.plan);
 	if (import != NULL)
 		leader.verdicts = list_concat(leader.verdicts,
 									  ftm_import_verify(import, leader.plan,
 														leader.source));
-	verify(&leader);
+	ftm_step_verify(&leader);
 	freeze = import != NULL ? NULL :
 		ftm_freeze_since_run(scope->source, leader.plan, leader.verdicts);
 	if (freeze != NULL)
@@ -514,25 +487,25 @@ carry_out(Leader *leader)
 	}
 	ftm_freeze_record(leader->pool, leader->activity, false);
 	ftm_progress_begin_step(leader->pool, "load tables");
-	open_sources(leader);
-	invalidate_keys(leader);
-	load_tables(leader);
+	ftm_step_open_sources(leader);
+	ftm_step_invalidate_keys(leader);
+	ftm_step_load_tables(leader);
 	ftm_progress_begin_step(leader->pool, "set sequences");
-	set_sequences(leader);
+	ftm_step_set_sequences(leader);
 	ftm_progress_begin_step(leader->pool, "check foreign keys");
-	check_keys(leader);
+	ftm_step_check_keys(leader);
 	ftm_progress_begin_step(leader->pool, "analyze tables");
-	analyze_tables(leader);
+	ftm_step_analyze_tables(leader);
 	if (!leader->options->verify)
 	{
-		check_freeze(leader);
+		ftm_step_check_freeze(leader);
 		end_run(leader, "loaded");
 		return;
 	}
 	ftm_progress_begin_step(leader->pool, "verify");
-	verify(leader);
-	check_freeze(leader);
-	raise_verdict(leader);
+	ftm_step_verify(leader);
+	ftm_step_check_freeze(leader);
+	ftm_step_raise_verdict(leader);
 	end_run(leader, "verified");
 }
 
@@ -678,398 +651,6 @@ record_failure(Leader *leader, const ErrorData *error)
 		FlushErrorState();
 	}
 	PG_END_TRY();
-}
-
-static void
-open_sources(Leader *leader)
-{
-	StringInfoData payload;
-
-	initStringInfo(&payload);
-	pq_sendint64(&payload, leader->run_id);
-	pq_sendint32(&payload, leader->server->serverid);
-	ftm_task_put_string(&payload, leader->server->name);
-	ftm_task_put_string(&payload, leader->snapshot);
-	ftm_pool_broadcast(leader->pool, COMMAND_OPEN_SOURCE, &payload);
-}
-
-static PoolTask *
-make_task(WorkerCommand command, const char *object, void *arg,
-		  void (*done) (void *arg, StringInfo result))
-{
-	PoolTask   *task = palloc0(sizeof(PoolTask));
-
-	task->command = command;
-	task->payload = makeStringInfo();
-	task->object = object;
-	task->arg = arg;
-	task->done = done;
-	return task;
-}
-
-static void
-invalidate_keys(Leader *leader)
-{
-	PoolTask   *task = make_task(COMMAND_INVALIDATE_KEYS, NULL, NULL, NULL);
-	ListCell   *lc;
-
-	pq_sendint32(task->payload, list_length(leader->plan->tables));
-	foreach(lc, leader->plan->tables)
-		pq_sendint32(task->payload, ((PlanTable *) lfirst(lc))->target->oid);
-	ftm_pool_run(leader->pool, list_make1(task));
-}
-
-static void
-table_loaded(void *arg, StringInfo result)
-{
-	RunTableResult *table = arg;
-
-	ftm_task_get_result(result, &table->counts);
-	table->status = table->counts.kept ? "kept" : "loaded";
-	ftm_progress_report_table(table->table_name, &table->counts);
-}
-
-static TableChecksum *
-build_checksum(const Leader *leader, const PlanTable *table)
-{
-	int			version = ftm_source_version(leader->source);
-	TableChecksum *checksum = ftm_checksum_build(table, version);
-
-	if (leader->options->import != NULL)
-		ftm_import_adapt_checksum(leader->options->import, table, version,
-								  checksum);
-	return checksum;
-}
-
-/*
- * One task per table, the plan's order: largest first.
- */
-static void
-load_tables(Leader *leader)
-{
-	List	   *tasks = NIL;
-	ListCell   *lc;
-
-	foreach(lc, leader->plan->tables)
-	{
-		PlanTable  *table = lfirst(lc);
-		RunTableResult *result = palloc0(sizeof(RunTableResult));
-		PoolTask   *task = make_task(COMMAND_LOAD_TABLE, table->name,
-									 result, table_loaded);
-		TableTask  *load = palloc0(sizeof(TableTask));
-		ListCell   *lc2;
-
-		load->run_id = leader->run_id;
-		load->table_name = table->name;
-		load->relid = table->target->oid;
-		load->method = table->method;
-		load->binary = table->binary;
-		load->replace = leader->options->replace;
-		load->copy_sql = table->copy_sql;
-		load->fingerprint = table->fingerprint;
-		load->checksum = build_checksum(leader, table);
-		if (leader->options->import != NULL)
-			ftm_import_adapt_task(leader->options->import, table, load);
-		load->column_names = palloc(sizeof(char *) * Max(1, list_length(table->columns)));
-		load->columns = palloc(sizeof(RewriteColumn) * Max(1, list_length(table->columns)));
-		foreach(lc2, table->columns)
-		{
-			PlanColumn *column = lfirst(lc2);
-
-			if (column->generated)
-				continue;
-			load->column_names[load->ncolumns] = column->target->name;
-			load->columns[load->ncolumns].mode = column->mode;
-			load->columns[load->ncolumns].unmapped_is_error =
-				column->unmapped_is_error;
-			load->ncolumns++;
-		}
-		ftm_task_put_table(task->payload, load);
-
-		result->table_name = table->name;
-		result->status = "pending";
-		leader->results = lappend(leader->results, result);
-		tasks = lappend(tasks, task);
-	}
-	ftm_pool_run(leader->pool, tasks);
-}
-
-static void
-set_sequences(Leader *leader)
-{
-	PoolTask   *task = make_task(COMMAND_SET_SEQUENCES, "the sequences",
-								 NULL, NULL);
-	ListCell   *lc;
-
-	if (leader->plan->sequences == NIL)
-		return;
-	pq_sendint32(task->payload, list_length(leader->plan->sequences));
-	foreach(lc, leader->plan->sequences)
-	{
-		PlanSequence *sequence = lfirst(lc);
-
-		ftm_task_put_string(task->payload, sequence->target->qualified);
-		pq_sendint64(task->payload, sequence->source->last_value);
-		pq_sendbyte(task->payload, sequence->source->is_called);
-	}
-	ftm_pool_run(leader->pool, list_make1(task));
-}
-
-/*
- * A foreign key of the target, and what the check of it found.
- */
-typedef struct KeyCheck
-{
-	CatalogForeignKey *key;
-	char	   *name;			/* "key" of table s.t */
-	int64		orphans;
-} KeyCheck;
-
-static void
-key_checked(void *arg, StringInfo result)
-{
-	((KeyCheck *) arg)->orphans = pq_getmsgint64(result);
-}
-
-static char *
-key_name(const CatalogForeignKey *key)
-{
-	return psprintf("foreign key \"%s\" of table %s", key->name,
-					quote_qualified_identifier(key->schema, key->table));
-}
-
-/*
- * Does the source have the same key, and not valid, too?  Then its orphans are
- * the application's own.
- */
-static bool
-not_valid_in_source(const Leader *leader, const CatalogForeignKey *key)
-{
-	ListCell   *lc;
-
-	foreach(lc, leader->plan->source->foreign_keys)
-	{
-		CatalogForeignKey *other = lfirst(lc);
-
-		if (!other->valid &&
-			strcmp(other->name, key->name) == 0 &&
-			strcmp(other->schema, key->schema) == 0 &&
-			strcmp(other->table, key->table) == 0)
-			return true;
-	}
-	return false;
-}
-
-/*
- * Check all foreign keys, and only then complain: about all at once.
- */
-static void
-check_keys(Leader *leader)
-{
-	List	   *tasks = NIL;
-	StringInfoData broken;
-	int			nbroken = 0;
-	ListCell   *lc;
-
-	foreach(lc, leader->plan->foreign_keys)
-	{
-		CatalogForeignKey *key = lfirst(lc);
-		KeyCheck   *check = palloc0(sizeof(KeyCheck));
-		PoolTask   *task;
-
-		/* checked with its parent */
-		if (key->is_partition_child)
-			continue;
-		check->key = key;
-		check->name = key_name(key);
-		task = make_task(COMMAND_CHECK_KEY, check->name, check, key_checked);
-		pq_sendint32(task->payload, key->oid);
-		tasks = lappend(tasks, task);
-	}
-	ftm_pool_run(leader->pool, tasks);
-
-	initStringInfo(&broken);
-	foreach(lc, tasks)
-	{
-		KeyCheck   *check = ((PoolTask *) lfirst(lc))->arg;
-
-		if (check->orphans == 0)
-			continue;
-		if (not_valid_in_source(leader, check->key))
-		{
-			ereport(WARNING,
-					(errmsg("%s stays not valid, as in the source", check->name),
-					 errdetail("Rows without parent: " INT64_FORMAT ".",
-							   check->orphans)));
-			ftm_progress_log(leader->pool, "WARNING",
-							 psprintf("%s stays not valid, as in the source",
-									  check->name),
-							 psprintf("{\"orphans\": " INT64_FORMAT "}",
-									  check->orphans));
-			continue;
-		}
-		appendStringInfo(&broken, "%sRows without parent by %s: " INT64_FORMAT ".",
-						 nbroken++ > 0 ? "\n" : "", check->name, check->orphans);
-	}
-	if (nbroken > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-				 errmsg_plural("%d foreign key is violated",
-							   "%d foreign keys are violated",
-							   nbroken, nbroken),
-				 errdetail_internal("%s", broken.data),
-				 errhint("Load the tables they refer to as well, or drop the keys in the target.")));
-}
-
-static void
-analyze_tables(Leader *leader)
-{
-	List	   *tasks = NIL;
-	ListCell   *lc;
-
-	foreach(lc, leader->plan->tables)
-	{
-		PlanTable  *table = lfirst(lc);
-		PoolTask   *task = make_task(COMMAND_ANALYZE_TABLE, table->name,
-									 NULL, NULL);
-
-		pq_sendint32(task->payload, table->target->oid);
-		tasks = lappend(tasks, task);
-	}
-	ftm_pool_run(leader->pool, tasks);
-}
-
-static void
-verdict_reached(void *arg, StringInfo result)
-{
-	*(VerifyResult *) arg = *ftm_task_get_verdict(result);
-}
-
-/*
- * A task whose verdict will be in its place in the list, whichever worker is
- * first.
- */
-static PoolTask *
-make_verify_task(Leader *leader, WorkerCommand command, const char *object)
-{
-	VerifyResult *verdict = palloc0(sizeof(VerifyResult));
-
-	leader->verdicts = lappend(leader->verdicts, verdict);
-	return make_task(command, object, verdict, verdict_reached);
-}
-
-/*
- * The largest tables first, then keys and sequences.  The user map is no table
- * of the plan: the leader may read it.
- */
-static void
-verify(Leader *leader)
-{
-	List	   *tasks = NIL;
-	ListCell   *lc;
-
-	foreach(lc, leader->plan->tables)
-	{
-		PlanTable  *table = lfirst(lc);
-		PoolTask   *task = make_verify_task(leader, COMMAND_VERIFY_TABLE,
-											table->name);
-
-		ftm_task_put_string(task->payload, table->name);
-		ftm_task_put_checksum(task->payload, build_checksum(leader, table));
-		tasks = lappend(tasks, task);
-	}
-	foreach(lc, leader->plan->foreign_keys)
-	{
-		CatalogForeignKey *key = lfirst(lc);
-		PoolTask   *task;
-
-		if (key->is_partition_child)
-			continue;
-		task = make_verify_task(leader, COMMAND_VERIFY_KEY, key_name(key));
-		pq_sendint32(task->payload, key->oid);
-		pq_sendbyte(task->payload, !not_valid_in_source(leader, key));
-		tasks = lappend(tasks, task);
-	}
-	foreach(lc, leader->plan->sequences)
-	{
-		PlanSequence *sequence = lfirst(lc);
-		PoolTask   *task = make_verify_task(leader, COMMAND_VERIFY_SEQUENCE,
-											sequence->target->qualified);
-
-		ftm_task_put_sequence(task->payload, sequence->source);
-		ftm_task_put_sequence(task->payload, sequence->target);
-		tasks = lappend(tasks, task);
-	}
-	if (leader->users != NULL)
-	{
-		PoolTask   *task = make_verify_task(leader, COMMAND_VERIFY_USERS,
-											NULL);
-
-		ftm_users_put_task(task->payload, leader->users);
-		tasks = lappend(tasks, task);
-	}
-	ftm_pool_run(leader->pool, tasks);
-
-	leader->verdicts = lappend(leader->verdicts, ftm_verify_user_map());
-}
-
-/*
- * Everything has been read: let go of the snapshot and look whether the source
- * has moved on.  Without verification there is no verdict to add it to.
- */
-static void
-check_freeze(Leader *leader)
-{
-	SourceActivity *now;
-	VerifyResult *verdict;
-
-	ftm_source_end_snapshot(leader->source);
-	now = ftm_freeze_read(leader->source, leader->options->scope->schemas);
-	ftm_freeze_record(leader->pool, now, true);
-	verdict = ftm_freeze_verdict(leader->source, leader->server->name,
-								 leader->plan, leader->activity, now,
-								 leader->verdicts);
-	leader->verdicts = lappend(leader->verdicts, verdict);
-	if (!verdict->ok && !leader->options->verify)
-		ereport(WARNING,
-				(errmsg("the source was not frozen"),
-				 errdetail_internal("%s", verdict->detail)));
-}
-
-/*
- * Fails closed: anything that is not ok ends the call with an error.
- */
-static void
-raise_verdict(Leader *leader)
-{
-	StringInfoData detail;
-	char	   *first_table = NULL;
-	int			nwrong = 0;
-	ListCell   *lc;
-
-	initStringInfo(&detail);
-	foreach(lc, leader->verdicts)
-	{
-		VerifyResult *verdict = lfirst(lc);
-
-		if (verdict->ok)
-			continue;
-		appendStringInfo(&detail, "%s%s %s: %s", nwrong++ > 0 ? "\n" : "",
-						 verdict->kind, verdict->object, verdict->detail);
-		if (first_table == NULL && strcmp(verdict->kind, "table") == 0)
-			first_table = verdict->object;
-	}
-	if (nwrong > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg_plural("verification found %d difference between source and target",
-							   "verification found %d differences between source and target",
-							   nwrong, nwrong),
-				 errdetail_internal("%s", detail.data),
-				 first_table == NULL ?
-				 errhint("SELECT * FROM ftm_verify(); shows them again.") :
-				 errhint("SELECT * FROM ftm_run_table WHERE run_id = " INT64_FORMAT " AND NOT verified; shows the tables, SELECT * FROM ftm_diff(%s); the rows.",
-						 leader->run_id, quote_literal_cstr(first_table))));
 }
 
 static void

@@ -1,0 +1,64 @@
+/*-------------------------------------------------------------------------
+ *
+ * step.h
+ *		The steps of a run, each as tasks for the pool's workers.
+ *
+ * For leader.c alone.  Errors of the workers are raised as they were.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_STEP_H
+#define FTM_STEP_H
+
+#include "freeze.h"
+#include "leader.h"
+#include "plan.h"
+#include "pool.h"
+#include "source.h"
+#include "users.h"
+
+/*
+ * One call; lives in the memory context of the call.
+ */
+typedef struct Leader
+{
+	const RunOptions *options;
+	SourceServer *server;
+	SourceConnection *source;	/* holds the exported snapshot */
+	char	   *snapshot;
+	SourceActivity *activity;	/* of the source, just before the snapshot */
+	MigrationPlan *plan;
+	List	   *checks;			/* of CheckResult: what the preflight found */
+	WorkerPool *pool;
+	UsersTask  *users;			/* NULL: users are not this run's business */
+	int64		run_id;
+	List	   *results;		/* of RunTableResult */
+	List	   *verdicts;		/* of VerifyResult */
+} Leader;
+
+/* Have the loaders connect to the source and enter the snapshot. */
+extern void ftm_step_open_sources(Leader *leader);
+
+/* Mark the foreign keys of and to the tables not valid. */
+extern void ftm_step_invalidate_keys(Leader *leader);
+
+/* Load all tables, largest first; fills in leader->results. */
+extern void ftm_step_load_tables(Leader *leader);
+
+extern void ftm_step_set_sequences(Leader *leader);
+
+/* Check all foreign keys, and mark valid what is; error if any is violated. */
+extern void ftm_step_check_keys(Leader *leader);
+
+extern void ftm_step_analyze_tables(Leader *leader);
+
+/* Verify everything; adds to leader->verdicts. */
+extern void ftm_step_verify(Leader *leader);
+
+/* Was the source written to while the run went on? */
+extern void ftm_step_check_freeze(Leader *leader);
+
+/* Error if any verdict is not ok. */
+extern void ftm_step_raise_verdict(Leader *leader);
+
+#endif							/* FTM_STEP_H */
