@@ -19,6 +19,7 @@
 #include "state.h"
 #include "step.h"
 #include "target.h"
+#include "verify_schema.h"
 
 void
 ftm_step_open_sources(Leader *leader)
@@ -350,6 +351,9 @@ ftm_step_verify(Leader *leader)
 	}
 	ftm_pool_run(leader->pool, tasks);
 
+	leader->verdicts = list_concat(leader->verdicts,
+								   ftm_verify_schema(leader->plan,
+													 leader->source));
 	leader->verdicts = lappend(leader->verdicts, ftm_verify_user_map());
 }
 

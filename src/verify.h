@@ -16,8 +16,9 @@
 /* One row of ftm_verify(). */
 typedef struct VerifyResult
 {
-	char	   *kind;			/* plan, table, sequence, foreign key, user
-								 * map, users, freeze */
+	char	   *kind;			/* plan, table, sequence, foreign key, schema,
+								 * indexes and constraints, user map, users,
+								 * freeze */
 	char	   *object;
 	int64		source_rows;	/* -1: NULL */
 	int64		target_rows;
