@@ -60,6 +60,11 @@ my %ways   = (
 	'worker terminated' => sub { signal_process('TERM', q(backend_type = 'ftmigrate worker')); },
 	'worker cancelled'  => sub { signal_process('INT', q(backend_type = 'ftmigrate worker')); });
 
+# A reader keeps the last table from being loaded, so that no run is over
+# before it is stopped.
+my $reader = $target->background_psql('postgres');
+$reader->query_safe('BEGIN; LOCK TABLE public.ttn_connections IN ACCESS SHARE MODE');
+
 # The server has segments of its own.
 my $before = leftovers();
 unlike($before, qr/backend|lock|connection|file/, 'nothing is there before');
@@ -123,6 +128,8 @@ foreach my $role ('somebody', 'signaller')
 		"SET ROLE $role; SELECT ftm_cancel(1)");
 	is($state, '42501', "$role may not cancel a superuser's run");
 }
+$reader->query_safe('COMMIT');
+$reader->quit;
 ($exit, $out, $err) = $call->finish;
 is($exit, 0, 'the run goes on') or diag $err;
 is_deeply([ compare_rows($source, $target) ], [], 'target equals source');
