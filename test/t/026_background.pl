@@ -56,7 +56,11 @@ $target->wait_for($nobody);
 is($target->sql('SELECT status, calls FROM ftm_run'), 'verified|1', 'and left alone');
 
 # Cancelled from elsewhere, and its leader terminated; who waits is told.
+# A reader keeps the last table from being loaded, so that no run is over
+# before it is stopped.
 $target->sql('SELECT ftm_rollback(1)');
+my $reader = $target->background_psql('postgres');
+$reader->query_safe('BEGIN; LOCK TABLE public.ttn_connections IN ACCESS SHARE MODE');
 my %ways = (
 	'cancelled'  => [ 'SELECT ftm_cancel(max(run_id)) FROM ftm_run', '57014' ],
 	'terminated' => [
@@ -85,6 +89,8 @@ my $call = $target->start_sql('SELECT ftm_run_migration(users => false)');
 $target->wait_for(q(SELECT status = 'running' FROM ftm_run ORDER BY run_id DESC LIMIT 1));
 ($state) = $target->sql_error(q(SET statement_timeout = '50ms'; SELECT ftm_wait()));
 is($state, '57014', 'waiting is interruptible');
+$reader->query_safe('COMMIT');
+$reader->quit;
 $target->sql('SELECT ftm_wait()');
 ($exit) = $call->finish;
 is($exit, 0, 'which does no harm');
