@@ -56,7 +56,7 @@ is($target->sql($sequences), $source->sql($sequences), 'sequences');
 is($target->sql("SELECT string_agg(object || ': ' || detail, E'\\n') FROM ftm_verify($scope) WHERE NOT ok"),
 	'', 'ftm_verify() agrees');
 is($target->sql("SELECT string_agg(DISTINCT kind, ',') || ' ' || count(*) FILTER (WHERE NOT ok) FROM ftm_verify_export('$base/plain', $scope)"),
-	'export,file,foreign key,sequence,table,user map 0', 'and so does ftm_verify_export()');
+	'export,file,foreign key,indexes and constraints,schema,sequence,table,user map 0', 'and so does ftm_verify_export()');
 is($target->sql("SELECT count(*) FROM ftm_import('$base/plain', $scope) WHERE status <> 'verified'"),
 	0, 'a second call does nothing');
 
