@@ -143,20 +143,6 @@ is($target->sql(q(SET ROLE app; SELECT DISTINCT status FROM ftm_check() WHERE ch
 	'pass', 'the remedy helps');
 
 #
-# The freeze
-#
-
-my ($in, $out) = ("UPDATE public.units SET name = name;\n\\watch 0.05\n", '');
-my $writer = IPC::Run::start(
-	[ $source->installed_command('psql'), '-Xq', '-d', $source->connstr('postgres') ],
-	'<', \$in, '>', \$out);
-$writer->pump_nb;
-$source->wait_for(q(SELECT pg_stat_get_tuples_updated('public.units'::regclass) > 200));
-like(findings('freeze'), qr/\|warn\|.*within the last second: public\.units\.\|Stop the application/,
-	'a writer is noticed, and where it writes');
-$writer->kill_kill;
-
-#
 # The target's server
 #
 
