@@ -52,6 +52,13 @@ tmp-install: all
 abs_top_builddir = $(CURDIR)
 subdir = $(EXTENSION)
 
+# Since 17 they copy their clusters from one that initdb has made.
+initdb_template = $(if $(findstring INITDB_TEMPLATE,$(with_temp_install)), \
+	tmp_install/initdb-template)
+
+tmp_install/initdb-template:
+	$(with_temp_install) initdb --auth=trust --no-sync --no-instructions $@ >/dev/null
+
 prove = PERL5LIB=test/perl $(PROVE) --harness FtmigrateHarness
 
 check-unit:
@@ -70,17 +77,17 @@ test-modules:
 installcheck: export PGOPTIONS += -c ftmigrate.progress_interval=0
 installcheck: test-modules
 
-check-regress: test-modules
+check-regress: test-modules $(initdb_template)
 	$(pg_regress_check) $(REGRESS_OPTS) $(or $(TESTS),$(REGRESS))
 
-check-isolation: $(REGRESS_PREP)
+check-isolation: $(REGRESS_PREP) $(initdb_template)
 	$(pg_isolation_regress_check) $(ISOLATION_OPTS) $(or $(TESTS),$(ISOLATION))
 
 # Isolation tests look for expected/ in their own output directory.
 $(REGRESS_PREP):
 	$(MKDIR_P) $(@D) && ln -s ../expected $@
 
-check-tap:
+check-tap: $(initdb_template)
 	rm -rf tmp_check && mkdir tmp_check
 	TESTDIR='$(CURDIR)' TEMP_CONFIG='$(CURDIR)/$(TEMP_CONFIG)' \
 	PG_REGRESS='$(top_builddir)/src/test/regress/pg_regress' \

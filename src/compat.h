@@ -15,6 +15,11 @@
 #include "pgstat.h"
 #include "utils/wait_event.h"
 
+/* What varlena values look like inside was part of postgres.h before 16. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /*
  * The wait event shown in pg_stat_activity.  Custom names came with 17; they
  * are allocated at first use, since _PG_init() may run without shared memory.
@@ -76,6 +81,47 @@ ftm_wait_event(void)
 #else
 #define ftm_server_aclcheck(serverid, roleid, mode) \
 	pg_foreign_server_aclcheck(serverid, roleid, mode)
+#endif
+
+/* Errors of parsing a name can be had without ereport() since 16. */
+#if PG_VERSION_NUM >= 160000
+#define ftm_string_to_qualified_name_list(string) \
+	stringToQualifiedNameList(string, NULL)
+#else
+#define ftm_string_to_qualified_name_list(string) \
+	stringToQualifiedNameList(string)
+#endif
+
+/* The local id of our transaction moved into the virtual one in 17. */
+#if PG_VERSION_NUM >= 170000
+#define ftm_local_transaction_id()	(MyProc->vxid.lxid)
+#else
+#define ftm_local_transaction_id()	(MyProc->lxid)
+#endif
+
+/* Whether a stronger lock counts, too, became a choice in 17. */
+#if PG_VERSION_NUM >= 170000
+#define ftm_lock_held_by_me(tag, mode)	LockHeldByMe(tag, mode, false)
+#else
+#define ftm_lock_held_by_me(tag, mode)	LockHeldByMe(tag, mode)
+#endif
+
+/* What the JSON parser calls reports success or an error since 16. */
+#if PG_VERSION_NUM >= 160000
+#define FtmJsonActionResult			JsonParseErrorType
+#define ftm_return_json_success()	return JSON_SUCCESS
+#else
+#define FtmJsonActionResult			void
+#define ftm_return_json_success()	return
+#endif
+
+/* The JSON lexer's state may be the caller's memory since 17. */
+#if PG_VERSION_NUM >= 170000
+#define ftm_make_json_lexer(json, length, encoding, need_escapes) \
+	makeJsonLexContextCstringLen(NULL, json, length, encoding, need_escapes)
+#else
+#define ftm_make_json_lexer(json, length, encoding, need_escapes) \
+	makeJsonLexContextCstringLen(json, length, encoding, need_escapes)
 #endif
 
 #endif							/* FTM_COMPAT_H */

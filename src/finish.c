@@ -72,7 +72,7 @@ ftm_finish_sequence(const char *sequence, int64 last_value, bool is_called)
 	RangeVar   *name;
 	Oid			relid;
 
-	name = makeRangeVarFromNameList(stringToQualifiedNameList(sequence));
+	name = makeRangeVarFromNameList(ftm_string_to_qualified_name_list(sequence));
 	relid = RangeVarGetRelid(name, NoLock, false);
 
 	/* Checks the relation's kind, UPDATE on it and the bounds. */

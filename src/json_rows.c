@@ -32,6 +32,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "compat.h"
 #include "json_file.h"
 #include "json_rows.h"
 #include "json_split.h"
@@ -56,7 +57,7 @@ typedef struct JsonColumn
 	FmgrInfo	output;			/* of the type, for the default */
 	/* of the current row */
 	bool		given;
-	char	   *value;			/* NULL: SQL NULL */
+	const char *value;			/* NULL: SQL NULL */
 	size_t		length;
 	bool		structured;		/* value is the text of an array or object */
 } JsonColumn;
@@ -84,7 +85,7 @@ typedef struct JsonRows
 	MemoryContext context;		/* reset for each row */
 	JsonLexContext *lexer;		/* of the current object */
 	JsonColumn *column;			/* that is being parsed */
-	char	   *structure;		/* where its array or object begins */
+	const char *structure;		/* where its array or object begins */
 } JsonRows;
 
 static void begin_rows(CopyOrigin *origin, Relation rel);
@@ -386,7 +387,7 @@ raise_in_object(const JsonRows *rows, const char *text, const char *message)
  * ------------------------------------------------------------------------
  */
 
-static void
+static FtmJsonActionResult
 field_start(void *arg, char *name, bool isnull pg_attribute_unused())
 {
 	JsonRows   *rows = arg;
@@ -394,7 +395,7 @@ field_start(void *arg, char *name, bool isnull pg_attribute_unused())
 	JsonColumn *column = NULL;
 
 	if (lexer->lex_level > 1)
-		return;
+		ftm_return_json_success();
 	for (int i = 0; i < rows->ncolumns && column == NULL; i++)
 	{
 		if (strcmp(rows->columns[i].name, name) == 0)
@@ -411,16 +412,17 @@ field_start(void *arg, char *name, bool isnull pg_attribute_unused())
 	rows->column = column;
 	rows->structure = lexer->token_type == JSON_TOKEN_ARRAY_START ||
 		lexer->token_type == JSON_TOKEN_OBJECT_START ? lexer->token_start : NULL;
+	ftm_return_json_success();
 }
 
-static void
+static FtmJsonActionResult
 field_end(void *arg, char *name pg_attribute_unused(),
 		  bool isnull pg_attribute_unused())
 {
 	JsonRows   *rows = arg;
 
 	if (rows->lexer->lex_level > 1)
-		return;
+		ftm_return_json_success();
 	if (rows->structure != NULL)
 	{
 		rows->column->value = rows->structure;
@@ -429,18 +431,20 @@ field_end(void *arg, char *name pg_attribute_unused(),
 		rows->column->structured = true;
 	}
 	rows->column = NULL;
+	ftm_return_json_success();
 }
 
-static void
+static FtmJsonActionResult
 scalar(void *arg, char *token, JsonTokenType type)
 {
 	JsonRows   *rows = arg;
 
 	if (rows->lexer->lex_level > 1 || rows->structure != NULL ||
 		rows->column == NULL || type == JSON_TOKEN_NULL)
-		return;
+		ftm_return_json_success();
 	rows->column->value = token;
 	rows->column->length = strlen(token);
+	ftm_return_json_success();
 }
 
 static void
@@ -477,9 +481,8 @@ parse_object(JsonRows *rows)
 	actions.object_field_start = field_start;
 	actions.object_field_end = field_end;
 	actions.scalar = scalar;
-	rows->lexer = makeJsonLexContextCstringLen(rows->object.data,
-											   rows->object.len,
-											   GetDatabaseEncoding(), true);
+	rows->lexer = ftm_make_json_lexer(rows->object.data, rows->object.len,
+									  GetDatabaseEncoding(), true);
 	error = pg_parse_json(rows->lexer, &actions);
 	if (error != JSON_SUCCESS)
 	{

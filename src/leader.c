@@ -399,7 +399,7 @@ ftm_leader_refuse_locked_table(Oid relid, const char *name)
 		LOCKTAG		tag;
 
 		SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
-		if (LockHeldByMe(&tag, mode))
+		if (ftm_lock_held_by_me(&tag, mode))
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("the calling statement holds a lock on table %s",

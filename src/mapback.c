@@ -28,6 +28,7 @@
 #include "utils/builtins.h"
 #include "utils/uuid.h"
 
+#include "compat.h"
 #include "mapback.h"
 #include "usermap.h"
 

@@ -21,6 +21,7 @@
 #include "utils/snapmgr.h"
 #include "utils/uuid.h"
 
+#include "compat.h"
 #include "ftmigrate.h"
 #include "usermap.h"
 
@@ -234,7 +235,7 @@ static bool
 is_map_of_query(const QueryMap *query_map, const SnapshotData *snapshot)
 {
 	return query_map != NULL &&
-		query_map->transaction == MyProc->lxid &&
+		query_map->transaction == ftm_local_transaction_id() &&
 		query_map->xmin == snapshot->xmin &&
 		query_map->xmax == snapshot->xmax &&
 		query_map->xcnt == snapshot->xcnt &&
@@ -256,7 +257,7 @@ load_query_map(const SnapshotData *snapshot)
 									ALLOCSET_DEFAULT_SIZES);
 	query_map = MemoryContextAllocZero(context, sizeof(QueryMap));
 	query_map->context = context;
-	query_map->transaction = MyProc->lxid;
+	query_map->transaction = ftm_local_transaction_id();
 	query_map->xmin = snapshot->xmin;
 	query_map->xmax = snapshot->xmax;
 	query_map->xcnt = snapshot->xcnt;

@@ -77,7 +77,7 @@ CREATE TABLE pairs.good (
 	int2_int4 int2, int2_int8 int2, int4_int8 int4,
 	int4_numeric int4, int8_numeric int8, int8_array int4[],
 	numeric_wider numeric(5, 2), numeric_free numeric(5, 2), timestamp_wider timestamp(3), time_wider time(0),
-	json_jsonb json, json_array json[], citext_text pairs.citext, domain_base pairs.positive,
+	json_jsonb json, json_list json[], citext_text pairs.citext, domain_base pairs.positive,
 	enum_text pairs.mood, enum_more pairs.mood, varbit_wider varbit(3));
 CREATE TYPE pairs.fewer AS ENUM ('a', 'b', 'c');
 CREATE TYPE pairs.reordered AS ENUM ('a', 'b');
@@ -266,7 +266,7 @@ CREATE TABLE pairs.good (
 	int2_int4 int4, int2_int8 int8, int4_int8 int8,
 	int4_numeric numeric, int8_numeric numeric(19), int8_array int8[],
 	numeric_wider numeric(6, 2), numeric_free numeric, timestamp_wider timestamp(6), time_wider time,
-	json_jsonb jsonb, json_array jsonb[], citext_text text, domain_base int4,
+	json_jsonb jsonb, json_list jsonb[], citext_text text, domain_base int4,
 	enum_text text, enum_more pairs.mood, varbit_wider varbit);
 CREATE TYPE pairs.fewer AS ENUM ('a', 'c');
 CREATE TYPE pairs.reordered AS ENUM ('b', 'a');
