@@ -58,11 +58,32 @@ ftm_wait_event(void)
 
 /* REINDEX got a pointer to its statement, for event triggers, in 17. */
 #if PG_VERSION_NUM >= 170000
-#define ftm_reindex_relation(relid, flags, params) \
-	reindex_relation(NULL, relid, flags, params)
+#define ftm_reindex_index(indexid, persistence, params) \
+	reindex_index(NULL, indexid, false, persistence, params)
 #else
-#define ftm_reindex_relation(relid, flags, params) \
-	reindex_relation(relid, flags, params)
+#define ftm_reindex_index(indexid, persistence, params) \
+	reindex_index(indexid, false, persistence, params)
+#endif
+
+/* "Snapshot too old" went away with 17. */
+#if PG_VERSION_NUM >= 170000
+#define ftm_early_pruning_enabled(rel)	false
+#else
+#include "utils/snapmgr.h"
+#define ftm_early_pruning_enabled(rel)	EarlyPruningEnabled(rel)
+#endif
+
+/* pg_class's figures of a relation, in place, as VACUUM writes them. */
+#if PG_VERSION_NUM >= 180000
+#define ftm_update_relation_statistics(rel, pages, tuples, visible, indexed) \
+	vac_update_relstats(rel, pages, tuples, visible, 0, indexed, \
+						InvalidTransactionId, InvalidMultiXactId, \
+						NULL, NULL, true)
+#else
+#define ftm_update_relation_statistics(rel, pages, tuples, visible, indexed) \
+	vac_update_relstats(rel, pages, tuples, visible, indexed, \
+						InvalidTransactionId, InvalidMultiXactId, \
+						NULL, NULL, true)
 #endif
 
 /* Ownership checks were one function per kind of object before 16. */

@@ -66,6 +66,7 @@
 
 #include "compat.h"
 #include "ftmigrate.h"
+#include "indexes.h"
 #include "load.h"
 #include "state.h"
 #include "target.h"
@@ -113,9 +114,7 @@ static void check_foreign_keys(Relation rel);
 static bool check_empty(const TableTask *task);
 static void empty_storage(Oid relid);
 static void new_storage(Relation rel);
-static void switch_indexes_off(Relation rel);
 static bool show_triggers(Relation rel, bool show);
-static void rebuild_indexes(Oid relid);
 static uint64 copy_rows(Relation rel, const TableTask *task,
 						CopyStream *stream);
 static int	read_stream(void *buffer, int minimum, int maximum);
@@ -206,7 +205,7 @@ empty_storage(Oid relid)
 		if (RELKIND_HAS_STORAGE(rel->rd_rel->relkind))
 		{
 			new_storage(rel);
-			rebuild_indexes(RelationGetRelid(rel));
+			ftm_indexes_rebuild(RelationGetRelid(rel));
 		}
 		table_close(rel, NoLock);
 	}
@@ -234,7 +233,7 @@ load_rows(Relation rel, const TableTask *task, CopyOrigin *origin,
 		bool		had_triggers;
 
 		new_storage(rel);
-		switch_indexes_off(rel);
+		ftm_indexes_switch_off(rel);
 		had_triggers = show_triggers(rel, false);
 		stream_rows(rel, task, origin, map, result);
 		if (had_triggers)
@@ -244,7 +243,7 @@ load_rows(Relation rel, const TableTask *task, CopyOrigin *origin,
 							   psprintf("rebuild indexes after " INT64_FORMAT " rows, " INT64_FORMAT " bytes of table %s",
 										result->rows, result->bytes,
 										task->table_name));
-		rebuild_indexes(relid);
+		ftm_indexes_rebuild(relid);
 	}
 	else
 	{
@@ -428,38 +427,9 @@ new_storage(Relation rel)
 
 		ftm_relation_set_new_storage(toast, toast->rd_rel->relpersistence);
 		table_close(toast, NoLock);
-		rebuild_indexes(toastrelid);
+		ftm_indexes_rebuild(toastrelid);
 	}
 	pgstat_count_truncate(rel);
-}
-
-/*
- * Mark all indexes not ready and not valid, yet live.
- */
-static void
-switch_indexes_off(Relation rel)
-{
-	Relation	pg_index = table_open(IndexRelationId, RowExclusiveLock);
-	List	   *indexes = RelationGetIndexList(rel);
-	ListCell   *lc;
-
-	foreach(lc, indexes)
-	{
-		HeapTuple	tuple = SearchSysCacheCopy1(INDEXRELID,
-												ObjectIdGetDatum(lfirst_oid(lc)));
-		Form_pg_index form;
-
-		if (!HeapTupleIsValid(tuple))
-			elog(ERROR, "cache lookup failed for index %u", lfirst_oid(lc));
-		form = (Form_pg_index) GETSTRUCT(tuple);
-		form->indisready = false;
-		form->indisvalid = false;
-		CatalogTupleUpdate(pg_index, &tuple->t_self, tuple);
-		heap_freetuple(tuple);
-	}
-	table_close(pg_index, RowExclusiveLock);
-	CacheInvalidateRelcache(rel);
-	CommandCounterIncrement();
 }
 
 /*
@@ -486,24 +456,6 @@ show_triggers(Relation rel, bool show)
 	table_close(pg_class, RowExclusiveLock);
 	CommandCounterIncrement();
 	return before;
-}
-
-/*
- * Build all indexes anew and mark them ready and valid.  Without
- * REINDEX_REL_CHECK_CONSTRAINTS the indexes of constraints would stay off, and
- * duplicates unseen.
- */
-static void
-rebuild_indexes(Oid relid)
-{
-	ReindexParams params = {0};
-
-	params.options = REINDEXOPT_REPORT_PROGRESS;
-	(void) ftm_reindex_relation(relid,
-								REINDEX_REL_SUPPRESS_INDEX_USE |
-								REINDEX_REL_CHECK_CONSTRAINTS,
-								&params);
-	CommandCounterIncrement();
 }
 
 /*

@@ -482,6 +482,7 @@ int
 ftm_source_copy_read(SourceConnection *source, char **data, bool wait)
 {
 	int			length;
+	bool		tried = false;
 
 	if (source->copy_data != NULL)
 		PQfreemem(source->copy_data);
@@ -492,9 +493,13 @@ ftm_source_copy_read(SourceConnection *source, char **data, bool wait)
 	{
 		if (!wait)
 			return 0;
-		wait_for_socket(source, WL_SOCKET_READABLE, 0, NULL);
+
+		/* Often more has arrived meanwhile: wait only if it has not. */
+		if (tried)
+			wait_for_socket(source, WL_SOCKET_READABLE, 0, NULL);
 		if (!PQconsumeInput(source->connection))
 			report_lost_connection(source);
+		tried = true;
 	}
 	if (length == -2)
 		report_lost_connection(source);

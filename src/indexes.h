@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ *
+ * indexes.h
+ *		The indexes of a table that is filled anew: off, and built again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_INDEXES_H
+#define FTM_INDEXES_H
+
+#include "utils/relcache.h"
+
+/*
+ * Mark all indexes of a table not ready and not valid, so that inserts leave
+ * them alone.  The caller holds an AccessExclusiveLock, and builds them again
+ * in the same transaction.
+ */
+extern void ftm_indexes_switch_off(Relation rel);
+
+/*
+ * Build all indexes of a table anew and mark them ready and valid.  Builds
+ * several at a time, in parallel workers, if max_parallel_maintenance_workers
+ * allows it and maintenance_work_mem is enough for that.  Takes the locks of
+ * REINDEX TABLE.  Errors: those of REINDEX, 23505 for duplicates among them.
+ */
+extern void ftm_indexes_rebuild(Oid relid);
+
+#endif							/* FTM_INDEXES_H */
