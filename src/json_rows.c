@@ -10,6 +10,8 @@
  *	 function of the column's type gets to read.  Nothing becomes a double.
  * - One row is handed over at a time, so that an error of CopyFrom() is about
  *	 the object that was read last, whose place is known.
+ * - The parser validates and tells where values begin and end; a value is the
+ *	 text between.  Only a string with escapes is read by it once more.
  * - Memory holds one object, and what was made of it.
  *
  *-------------------------------------------------------------------------
@@ -47,6 +49,7 @@
 typedef struct JsonColumn
 {
 	const char *name;
+	size_t		name_length;
 	bool		loaded;			/* false: generated, its value is ignored */
 	Oid			type;
 	int32		typmod;
@@ -59,7 +62,7 @@ typedef struct JsonColumn
 	bool		given;
 	const char *value;			/* NULL: SQL NULL */
 	size_t		length;
-	bool		structured;		/* value is the text of an array or object */
+	bool		plain;			/* nothing in it means anything to COPY */
 } JsonColumn;
 
 typedef struct JsonRows
@@ -76,7 +79,8 @@ typedef struct JsonRows
 	size_t		length;
 	bool		ended;
 	JsonSplitter splitter;
-	StringInfoData object;
+	StringInfoData object;		/* in the database's encoding once parsed */
+	bool		converted;		/* it is not what stands in the file */
 	StringInfoData row;
 	int			ncolumns;
 	JsonColumn *columns;		/* those loaded in the stream's order, then the
@@ -84,8 +88,9 @@ typedef struct JsonRows
 	EState	   *executor;		/* for defaults */
 	MemoryContext context;		/* reset for each row */
 	JsonLexContext *lexer;		/* of the current object */
+	const char *behind;			/* the last value, or the opening brace */
+	int			next;			/* column that is likely to come next */
 	JsonColumn *column;			/* that is being parsed */
-	const char *structure;		/* where its array or object begins */
 } JsonRows;
 
 static void begin_rows(CopyOrigin *origin, Relation rel);
@@ -244,6 +249,7 @@ set_up_column(JsonRows *rows, JsonColumn *column, Relation rel, AttrNumber attnu
 	bool		is_varlena;
 
 	column->name = pstrdup(NameStr(attribute->attname));
+	column->name_length = strlen(column->name);
 	column->type = attribute->atttypid;
 	column->typmod = attribute->atttypmod;
 	column->structure = structure_of(attribute->atttypid);
@@ -371,15 +377,45 @@ raise_in_object(const JsonRows *rows, const char *text, const char *message)
 			pg_attribute_noreturn();
 
 /*
- * text points into the object.
+ * text points into the object.  Columns are counted in characters, and bytes
+ * are those of the file.
  */
 static void
 raise_in_object(const JsonRows *rows, const char *text, const char *message)
 {
 	JsonPlace	place = rows->splitter.object;
+	size_t		length = text - rows->object.data;
+	char	   *before = rows->object.data;
 
-	ftm_json_advance(&place, rows->object.data, text - rows->object.data);
+	if (rows->converted)
+	{
+		before = pg_server_to_any(pnstrdup(before, length), (int) length,
+								  PG_UTF8);
+		length = strlen(before);
+	}
+	ftm_json_advance(&place, before, length);
 	raise_at(rows, &place, message);
+}
+
+/*
+ * The parser's error, at the token where it stopped; text is what the lexer
+ * reads, which is the object or a part of it.
+ */
+static void
+raise_syntax_error(const JsonRows *rows, JsonLexContext *lexer,
+				   JsonParseErrorType error, const char *text)
+			pg_attribute_noreturn();
+
+static void
+raise_syntax_error(const JsonRows *rows, JsonLexContext *lexer,
+				   JsonParseErrorType error, const char *text)
+{
+	char	   *message = pstrdup(json_errdetail(error, lexer));
+	size_t		length = strlen(message);
+
+	if (length > 0 && message[length - 1] == '.')
+		message[length - 1] = '\0';
+	raise_in_object(rows, text, message);
 }
 
 /* ------------------------------------------------------------------------
@@ -387,31 +423,94 @@ raise_in_object(const JsonRows *rows, const char *text, const char *message)
  * ------------------------------------------------------------------------
  */
 
+/*
+ * The characters of a string that has escapes; string begins with its quote.
+ */
+static char *
+unescaped(const JsonRows *rows, const char *string, size_t length)
+{
+	JsonLexContext *lexer;
+	JsonParseErrorType error;
+
+	lexer = ftm_make_json_lexer(unconstify(char *, string), (int) length,
+								GetDatabaseEncoding(), true);
+	error = json_lex(lexer);
+	if (error != JSON_SUCCESS)
+		raise_syntax_error(rows, lexer, error, string);
+	return lexer->strval->data;
+}
+
+/*
+ * The key before the current value: what stands between the value before it
+ * and this one is a key and a colon, as the parser has found already.
+ */
+static const char *
+find_key(const JsonRows *rows, size_t *length, const char **place)
+{
+	const char *begin = rows->behind;
+	const char *end;
+	bool		escapes = false;
+	char	   *key;
+
+	while (*begin != '"')
+		begin++;
+	for (end = begin + 1; *end != '"'; end++)
+	{
+		if (*end != '\\')
+			continue;
+		escapes = true;
+		end++;
+	}
+	*place = begin;
+	*length = end - begin - 1;
+	if (!escapes)
+		return begin + 1;
+	key = unescaped(rows, begin, end + 1 - begin);
+	*length = strlen(key);
+	return key;
+}
+
+static JsonColumn *
+find_column(JsonRows *rows, const char *key, size_t length)
+{
+	for (int i = 0; i < rows->ncolumns; i++)
+	{
+		int			number = (rows->next + i) % rows->ncolumns;
+		JsonColumn *column = &rows->columns[number];
+
+		if (column->name_length == length &&
+			memcmp(column->name, key, length) == 0)
+		{
+			rows->next = number + 1;
+			return column;
+		}
+	}
+	return NULL;
+}
+
 static FtmJsonActionResult
-field_start(void *arg, char *name, bool isnull pg_attribute_unused())
+field_start(void *arg, char *name pg_attribute_unused(),
+			bool isnull pg_attribute_unused())
 {
 	JsonRows   *rows = arg;
-	JsonLexContext *lexer = rows->lexer;
-	JsonColumn *column = NULL;
+	const char *place;
+	const char *key;
+	size_t		length;
 
-	if (lexer->lex_level > 1)
+	if (rows->lexer->lex_level > 1)
 		ftm_return_json_success();
-	for (int i = 0; i < rows->ncolumns && column == NULL; i++)
-	{
-		if (strcmp(rows->columns[i].name, name) == 0)
-			column = &rows->columns[i];
-	}
-	if (column == NULL)
-		raise_in_object(rows, lexer->token_start,
+	key = find_key(rows, &length, &place);
+	rows->column = find_column(rows, key, length);
+	if (rows->column == NULL)
+		raise_in_object(rows, place,
 						psprintf("table %s has no column \"%s\"",
-								 rows->task->table_name, name));
-	if (column->given)
-		raise_in_object(rows, lexer->token_start,
-						psprintf("key \"%s\" is there twice", name));
-	column->given = true;
-	rows->column = column;
-	rows->structure = lexer->token_type == JSON_TOKEN_ARRAY_START ||
-		lexer->token_type == JSON_TOKEN_OBJECT_START ? lexer->token_start : NULL;
+								 rows->task->table_name,
+								 pnstrdup(key, length)));
+	if (rows->column->given)
+		raise_in_object(rows, place, psprintf("key \"%s\" is there twice",
+											  rows->column->name));
+	rows->column->given = true;
+	rows->column->value = rows->lexer->token_start;
 	ftm_return_json_success();
 }
 
@@ -420,31 +519,38 @@ field_end(void *arg, char *name pg_attribute_unused(),
 		  bool isnull pg_attribute_unused())
 {
 	JsonRows   *rows = arg;
+	JsonColumn *column = rows->column;
 
 	if (rows->lexer->lex_level > 1)
 		ftm_return_json_success();
-	if (rows->structure != NULL)
-	{
-		rows->column->value = rows->structure;
-		rows->column->length = rows->lexer->prev_token_terminator -
-			rows->structure;
-		rows->column->structured = true;
-	}
-	rows->column = NULL;
+	rows->behind = rows->lexer->prev_token_terminator;
+	column->length = rows->behind - column->value;
 	ftm_return_json_success();
 }
 
-static FtmJsonActionResult
-scalar(void *arg, char *token, JsonTokenType type)
+/*
+ * JSON is UTF-8, whatever the database's encoding.
+ */
+static void
+convert_object(JsonRows *rows)
 {
-	JsonRows   *rows = arg;
+	StringInfo	object = &rows->object;
+	int			valid = pg_encoding_verifymbstr(PG_UTF8, object->data,
+												object->len);
+	char	   *converted;
 
-	if (rows->lexer->lex_level > 1 || rows->structure != NULL ||
-		rows->column == NULL || type == JSON_TOKEN_NULL)
-		ftm_return_json_success();
-	rows->column->value = token;
-	rows->column->length = strlen(token);
-	ftm_return_json_success();
+	rows->converted = false;
+	if (valid != object->len)
+		raise_in_object(rows, object->data + valid,
+						"invalid byte sequence for encoding \"UTF8\"");
+	if (GetDatabaseEncoding() == PG_UTF8)
+		return;
+	converted = pg_any_to_server(object->data, object->len, PG_UTF8);
+	if (converted == object->data)
+		return;
+	resetStringInfo(object);
+	appendStringInfoString(object, converted);
+	rows->converted = true;
 }
 
 static void
@@ -452,47 +558,21 @@ parse_object(JsonRows *rows)
 {
 	JsonSemAction actions = {0};
 	JsonParseErrorType error;
-	int			valid;
 
-	valid = pg_encoding_verifymbstr(PG_UTF8, rows->object.data,
-									rows->object.len);
-	if (valid != rows->object.len)
-		raise_in_object(rows, rows->object.data + valid,
-						"invalid byte sequence for encoding \"UTF8\"");
-	if (GetDatabaseEncoding() != PG_UTF8)
-	{
-		char	   *converted = pg_any_to_server(rows->object.data,
-												 rows->object.len, PG_UTF8);
-
-		if (converted != rows->object.data)
-		{
-			resetStringInfo(&rows->object);
-			appendStringInfoString(&rows->object, converted);
-		}
-	}
-
+	convert_object(rows);
 	for (int i = 0; i < rows->ncolumns; i++)
-	{
 		rows->columns[i].given = false;
-		rows->columns[i].structured = false;
-		rows->columns[i].value = NULL;
-	}
+	rows->next = 0;
+	rows->behind = rows->object.data + 1;
 	actions.semstate = rows;
 	actions.object_field_start = field_start;
 	actions.object_field_end = field_end;
-	actions.scalar = scalar;
 	rows->lexer = ftm_make_json_lexer(rows->object.data, rows->object.len,
-									  GetDatabaseEncoding(), true);
+									  GetDatabaseEncoding(), false);
 	error = pg_parse_json(rows->lexer, &actions);
 	if (error != JSON_SUCCESS)
-	{
-		char	   *message = pstrdup(json_errdetail(error, rows->lexer));
-		size_t		length = strlen(message);
-
-		if (length > 0 && message[length - 1] == '.')
-			message[length - 1] = '\0';
-		raise_in_object(rows, rows->lexer->token_start, message);
-	}
+		raise_syntax_error(rows, rows->lexer, error,
+						   rows->lexer->token_start);
 }
 
 /* ------------------------------------------------------------------------
@@ -500,6 +580,9 @@ parse_object(JsonRows *rows)
  * ------------------------------------------------------------------------
  */
 
+/*
+ * As COPY wants it.
+ */
 static void
 append_escaped(StringInfo row, const char *value, size_t length)
 {
@@ -594,9 +677,39 @@ default_text(JsonRows *rows, JsonColumn *column)
 	return isnull ? NULL : OutputFunctionCall(&column->output, value);
 }
 
+/*
+ * A column's value as the text that its type's input function reads.  Strings
+ * without escapes and numbers need no look: they have no character that COPY
+ * takes for anything but itself.
+ */
 static void
-set_text(JsonColumn *column, char *text)
+set_text(JsonRows *rows, JsonColumn *column)
 {
+	const char *value = column->value;
+	const char *text;
+
+	column->plain = false;
+	if (!column->given)
+		text = default_text(rows, column);
+	else if (value[0] == 'n')
+		text = NULL;
+	else if (value[0] == '"' &&
+			 memchr(value, '\\', column->length) != NULL)
+		text = unescaped(rows, value, column->length);
+	else if (value[0] == '"')
+	{
+		column->plain = true;
+		column->value++;
+		column->length -= 2;
+		return;
+	}
+	else if (value[0] == column->structure)
+		text = converted_structure(column);
+	else
+	{
+		column->plain = value[0] != '{' && value[0] != '[';
+		return;
+	}
 	column->value = text;
 	column->length = text != NULL ? strlen(text) : 0;
 }
@@ -614,16 +727,13 @@ append_row(JsonRows *rows)
 
 		if (i > 0)
 			appendStringInfoChar(row, '\t');
-		if (!column->given)
-			set_text(column, default_text(rows, column));
-		else if (column->structured && column->structure == column->value[0])
-			set_text(column, converted_structure(column));
+		set_text(rows, column);
 		if (column->value == NULL)
-		{
-			appendStringInfoString(row, "\\N");
-			continue;
-		}
-		append_escaped(row, column->value, column->length);
+			appendBinaryStringInfo(row, "\\N", 2);
+		else if (column->plain)
+			appendBinaryStringInfo(row, column->value, (int) column->length);
+		else
+			append_escaped(row, column->value, column->length);
 	}
 	appendStringInfoChar(row, '\n');
 }
@@ -641,7 +751,10 @@ read_row(CopyOrigin *origin, char **data, bool wait)
 	if (!wait)
 		return 0;
 	if (!read_object(rows))
+	{
+		(void) CloseTransientFile(rows->fd);
 		return -1;
+	}
 	MemoryContextReset(rows->context);
 	old = MemoryContextSwitchTo(rows->context);
 	parse_object(rows);

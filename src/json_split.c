@@ -4,7 +4,8 @@
  *		Finds the objects in a JSON array of objects that comes in pieces.
  *
  * A state machine over bytes.  In UTF-8, a byte that looks like one of JSON's
- * own characters is one, so characters matter only for counting columns.
+ * own characters is one, so characters matter only for counting columns.  What
+ * changes no state, which is nearly all of a file, is passed over in runs.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,6 +13,8 @@
 
 #include <string.h>
 
+static size_t pass_over(JsonSplitter *splitter, const char *data,
+						size_t length);
 static JsonSplitStatus outside(JsonSplitter *splitter, unsigned char c);
 static JsonSplitStatus inside(JsonSplitter *splitter, unsigned char c);
 static JsonSplitStatus in_string(JsonSplitter *splitter, unsigned char c);
@@ -50,18 +53,25 @@ JsonSplitStatus
 ftm_json_split(JsonSplitter *splitter, const char *data, size_t length,
 			   size_t *start, size_t *done)
 {
-	size_t		i;
+	size_t		i = 0;
 
 	*start = 0;
 	*done = 0;
 	if (splitter->message != NULL)
 		return JSON_SPLIT_ERROR;
-	for (i = 0; i < length; i++)
+	while (i < length)
 	{
-		unsigned char c = (unsigned char) data[i];
 		bool		was_inside = splitter->state == JSON_SPLIT_INSIDE;
+		unsigned char c;
 		JsonSplitStatus status;
 
+		if (was_inside && !splitter->escaped)
+		{
+			i += pass_over(splitter, data + i, length - i);
+			if (i == length)
+				break;
+		}
+		c = (unsigned char) data[i];
 		if (splitter->in_string)
 			status = in_string(splitter, c);
 		else if (was_inside)
@@ -73,9 +83,10 @@ ftm_json_split(JsonSplitter *splitter, const char *data, size_t length,
 		if (!was_inside && splitter->state == JSON_SPLIT_INSIDE)
 			*start = i;
 		advance(&splitter->at, c);
+		i++;
 		if (status == JSON_SPLIT_OBJECT)
 		{
-			*done = i + 1;
+			*done = i;
 			return status;
 		}
 	}
@@ -83,6 +94,44 @@ ftm_json_split(JsonSplitter *splitter, const char *data, size_t length,
 	if (splitter->state != JSON_SPLIT_INSIDE)
 		*start = length;
 	return JSON_SPLIT_MORE;
+}
+
+/*
+ * How many bytes of an object are next that mean nothing to the splitter?  No
+ * line feed is among them.
+ */
+static size_t
+pass_over(JsonSplitter *splitter, const char *data, size_t length)
+{
+	size_t		i = 0;
+	size_t		continued = 0;	/* bytes that are the rest of a character */
+
+	if (splitter->in_string)
+	{
+		for (; i < length; i++)
+		{
+			unsigned char c = (unsigned char) data[i];
+
+			if (c == '"' || c == '\\' || c < ' ')
+				break;
+			continued += (c & 0xC0) == 0x80;
+		}
+	}
+	else
+	{
+		/* brackets and braces, and a few letters that go the slow way */
+		for (; i < length; i++)
+		{
+			unsigned char c = (unsigned char) data[i];
+
+			if (c == '"' || c == '\n' || (c & ~0x26) == 0x59)
+				break;
+			continued += (c & 0xC0) == 0x80;
+		}
+	}
+	splitter->at.offset += i;
+	splitter->at.column += i - continued;
+	return i;
 }
 
 bool

@@ -145,7 +145,7 @@ foreach my $case (
 	[ 'no comma',         "[$row $row]",                            qr/line 1, column 11: expected a comma/ ],
 	[ 'garbage behind',   "[$row]\nx",                              qr/line 2, column 1: expected nothing/ ],
 	[ 'empty',            '',                                       qr/line 1, column 1: the file ends/ ],
-	[ 'unknown key',      "[$row,\n{\"id\":2,\"nonsense\":1}]",     qr/line 2, column 20: table public.layout has no column "nonsense"/ ],
+	[ 'unknown key',      "[$row,\n{\"id\":2,\"nonsense\":1}]",     qr/line 2, column 9: table public.layout has no column "nonsense"/ ],
 	[ 'key twice',        "[{\"id\":1,\"note\":\"a\",\"i\\u0064\":2}]", qr/line 1, column \d+: key "id" is there twice/ ],
 	[ 'not UTF-8',        "[{\"id\":1,\"note\":\"\xff\"}]",         qr/line 1, column 18: invalid byte sequence/ ],
 	[ 'NUL escape',       "[{\"id\":1,\"note\":\"\\u0000\"}]",      qr/line 1, column \d+: .*u0000 cannot be converted/ ],
