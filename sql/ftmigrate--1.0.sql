@@ -566,7 +566,8 @@ CREATE FUNCTION @extschema@.ftm_verify_export(
 		source pg_catalog.name DEFAULT 'supabase',
 		schemas pg_catalog.text[] DEFAULT '{public}',
 		include pg_catalog.text[] DEFAULT NULL,
-		exclude pg_catalog.text[] DEFAULT NULL)
+		exclude pg_catalog.text[] DEFAULT NULL,
+		compare_source pg_catalog.bool DEFAULT true)
 	RETURNS TABLE (kind pg_catalog.text, object pg_catalog.text,
 		source_rows pg_catalog.int8, target_rows pg_catalog.int8,
 		source_checksum pg_catalog.numeric, target_checksum pg_catalog.numeric,

@@ -22,7 +22,8 @@
 
 typedef struct CatalogReader
 {
-	SourceConnection *source;	/* NULL: the target */
+	SourceConnection *source;	/* NULL: the target, or what is recorded */
+	SourceRecord *record;		/* to be added to, or read without a source */
 	const char *schemas;		/* text of an array */
 	Catalog    *catalog;
 	HTAB	   *tables;			/* OID -> CatalogTable, all of the catalog */
@@ -34,9 +35,12 @@ typedef struct TableEntry
 	CatalogTable *table;
 } TableEntry;
 
-static Catalog *read_catalog(SourceConnection *source, List *schemas);
-static RowSet *query(CatalogReader *reader, const char *sql,
-					 const char *parameter);
+static Catalog *read_catalog(SourceConnection *source, SourceRecord *record,
+							 List *schemas);
+static RowSet *query(CatalogReader *reader, const char *question,
+					 const char *sql, const char *parameter);
+static void leave_schemas(Catalog *catalog, const RowSet *recorded,
+						  List *schemas);
 static HTAB *create_table_hash(void);
 static CatalogTable *find_table(CatalogReader *reader, const char *oid);
 static void read_tables(CatalogReader *reader);
@@ -51,29 +55,44 @@ static void read_sequence_values(CatalogReader *reader);
 Catalog *
 ftm_catalog_read_source(SourceConnection *source, List *schemas)
 {
-	return read_catalog(source, schemas);
+	return read_catalog(source, NULL, schemas);
 }
 
 Catalog *
 ftm_catalog_read_target(List *schemas)
 {
-	return read_catalog(NULL, schemas);
+	return read_catalog(NULL, NULL, schemas);
+}
+
+Catalog *
+ftm_catalog_record_source(SourceConnection *source, List *schemas,
+						  SourceRecord *record)
+{
+	return read_catalog(source, record, schemas);
+}
+
+Catalog *
+ftm_catalog_read_record(SourceRecord *record, List *schemas)
+{
+	return read_catalog(NULL, record, schemas);
 }
 
 static Catalog *
-read_catalog(SourceConnection *source, List *schemas)
+read_catalog(SourceConnection *source, SourceRecord *record, List *schemas)
 {
 	CatalogReader reader = {0};
 	RowSet	   *rows;
 
 	reader.source = source;
+	reader.record = record;
 	reader.schemas = ftm_catalog_array_text(schemas);
 	reader.catalog = palloc0(sizeof(Catalog));
 	reader.tables = create_table_hash();
 
-	rows = query(&reader, CATALOG_VERSION_SQL, NULL);
+	rows = query(&reader, "version", CATALOG_VERSION_SQL, NULL);
 	reader.catalog->version = (int) ftm_rowset_int64(rows, 0, 0);
-	rows = query(&reader, CATALOG_MISSING_SCHEMAS_SQL, reader.schemas);
+	rows = query(&reader, "missing schemas", CATALOG_MISSING_SCHEMAS_SQL,
+				 reader.schemas);
 	for (int row = 0; row < rows->nrows; row++)
 		reader.catalog->missing_schemas =
 			lappend(reader.catalog->missing_schemas,
@@ -81,13 +100,19 @@ read_catalog(SourceConnection *source, List *schemas)
 
 	read_tables(&reader);
 	read_columns(&reader);
-	if (source != NULL)
+	if (source != NULL || record != NULL)
 		read_sizes(&reader);
 	else
 		read_published(&reader);
 	read_foreign_keys(&reader);
 	read_sequences(&reader);
 	read_sequence_values(&reader);
+	if (record != NULL)
+	{
+		rows = query(&reader, "schemas", CATALOG_SCHEMAS_SQL, reader.schemas);
+		if (source == NULL)
+			leave_schemas(reader.catalog, rows, schemas);
+	}
 
 	hash_destroy(reader.tables);
 	return reader.catalog;
@@ -95,13 +120,68 @@ read_catalog(SourceConnection *source, List *schemas)
 
 /* parameter: $1, NULL if sql has none. */
 static RowSet *
-query(CatalogReader *reader, const char *sql, const char *parameter)
+query(CatalogReader *reader, const char *question, const char *sql,
+	  const char *parameter)
 {
 	int			nparams = parameter != NULL ? 1 : 0;
+	RowSet	   *rows;
 
-	if (reader->source != NULL)
-		return ftm_source_query(reader->source, sql, nparams, &parameter);
-	return ftm_target_query(sql, nparams, &parameter);
+	if (reader->source == NULL && reader->record != NULL)
+		return ftm_record_answer(reader->record, question);
+	if (reader->source == NULL)
+		return ftm_target_query(sql, nparams, &parameter);
+	rows = ftm_source_query(reader->source, sql, nparams, &parameter);
+	if (reader->record != NULL)
+		ftm_record_add(reader->record, question, rows);
+	return rows;
+}
+
+static bool
+contains(List *strings, const char *string)
+{
+	ListCell   *lc;
+
+	foreach(lc, strings)
+	{
+		if (strcmp(lfirst(lc), string) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What a source would have been asked about: of recorded schemas, these.
+ */
+static void
+leave_schemas(Catalog *catalog, const RowSet *recorded, List *schemas)
+{
+	List	  **tables[] = {&catalog->tables, &catalog->partitions,
+	&catalog->others};
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	for (int i = 0; i < (int) lengthof(tables); i++)
+	{
+		foreach(lc, *tables[i])
+		{
+			if (!contains(schemas, ((CatalogTable *) lfirst(lc))->schema))
+				*tables[i] = foreach_delete_current(*tables[i], lc);
+		}
+	}
+	foreach(lc, catalog->sequences)
+	{
+		if (!contains(schemas, ((CatalogSequence *) lfirst(lc))->schema))
+			catalog->sequences = foreach_delete_current(catalog->sequences, lc);
+	}
+	for (int row = 0; row < recorded->nrows; row++)
+		names = lappend(names, ftm_rowset_value(recorded, row, 0));
+	catalog->missing_schemas = NIL;
+	foreach(lc, schemas)
+	{
+		if (!contains(names, lfirst(lc)))
+			catalog->missing_schemas = lappend(catalog->missing_schemas,
+											   lfirst(lc));
+	}
 }
 
 char *
@@ -151,7 +231,7 @@ find_table(CatalogReader *reader, const char *oid)
 static void
 read_tables(CatalogReader *reader)
 {
-	RowSet	   *rows = query(reader, CATALOG_TABLES_SQL, reader->schemas);
+	RowSet	   *rows = query(reader, "tables", CATALOG_TABLES_SQL, reader->schemas);
 	Catalog    *catalog = reader->catalog;
 
 	for (int row = 0; row < rows->nrows; row++)
@@ -193,7 +273,7 @@ read_tables(CatalogReader *reader)
 static void
 read_sizes(CatalogReader *reader)
 {
-	RowSet	   *rows = query(reader, CATALOG_SIZES_SQL, reader->schemas);
+	RowSet	   *rows = query(reader, "sizes", CATALOG_SIZES_SQL, reader->schemas);
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
@@ -209,7 +289,7 @@ read_sizes(CatalogReader *reader)
 static void
 read_published(CatalogReader *reader)
 {
-	RowSet	   *rows = query(reader, CATALOG_PUBLISHED_SQL, NULL);
+	RowSet	   *rows = query(reader, "published", CATALOG_PUBLISHED_SQL, NULL);
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
@@ -231,7 +311,8 @@ read_types(CatalogReader *reader, const RowSet *columns)
 		missing = lappend(missing, ftm_rowset_value(columns, row, 3));
 	while (missing != NIL)
 	{
-		RowSet	   *rows = query(reader, CATALOG_TYPES_SQL, ftm_catalog_array_text(missing));
+		RowSet	   *rows = query(reader, "types", CATALOG_TYPES_SQL,
+								   ftm_catalog_array_text(missing));
 
 		if (rows->nrows == 0)
 			elog(ERROR, "types of columns are not in pg_type");
@@ -244,7 +325,7 @@ read_types(CatalogReader *reader, const RowSet *columns)
 static void
 read_columns(CatalogReader *reader)
 {
-	RowSet	   *rows = query(reader, CATALOG_COLUMNS_SQL, reader->schemas);
+	RowSet	   *rows = query(reader, "columns", CATALOG_COLUMNS_SQL, reader->schemas);
 	TypeTable  *types = read_types(reader, rows);
 
 	for (int row = 0; row < rows->nrows; row++)
@@ -275,7 +356,7 @@ read_columns(CatalogReader *reader)
 static void
 read_foreign_keys(CatalogReader *reader)
 {
-	RowSet	   *rows = query(reader, CATALOG_FOREIGN_KEYS_SQL, NULL);
+	RowSet	   *rows = query(reader, "foreign keys", CATALOG_FOREIGN_KEYS_SQL, NULL);
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
@@ -305,7 +386,7 @@ read_foreign_keys(CatalogReader *reader)
 static void
 read_sequences(CatalogReader *reader)
 {
-	RowSet	   *rows = query(reader, CATALOG_SEQUENCES_SQL, reader->schemas);
+	RowSet	   *rows = query(reader, "sequences", CATALOG_SEQUENCES_SQL, reader->schemas);
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
@@ -354,7 +435,7 @@ read_sequence_values(CatalogReader *reader)
 	if (sql.len == 0)
 		return;
 
-	rows = query(reader, sql.data, NULL);
+	rows = query(reader, "sequence values", sql.data, NULL);
 	foreach(lc, reader->catalog->sequences)
 	{
 		CatalogSequence *sequence = lfirst(lc);

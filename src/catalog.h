@@ -12,6 +12,7 @@
 #define FTM_CATALOG_H
 
 #include "ftmigrate.h"
+#include "record.h"
 #include "source.h"
 
 /*
@@ -154,6 +155,15 @@ typedef struct Catalog
 extern Catalog *ftm_catalog_read_source(SourceConnection *source,
 										List *schemas);
 extern Catalog *ftm_catalog_read_target(List *schemas);
+
+/*
+ * Read the source's, and record all answers; and read a catalog from a record
+ * instead of a source.  The record may be of more schemas.
+ */
+extern Catalog *ftm_catalog_record_source(SourceConnection *source,
+										  List *schemas,
+										  SourceRecord *record);
+extern Catalog *ftm_catalog_read_record(SourceRecord *record, List *schemas);
 
 /* Find by name; NULL if there is none. */
 extern CatalogTable *ftm_catalog_table(const Catalog *catalog,

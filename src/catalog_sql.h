@@ -41,8 +41,16 @@
 	" WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n" \
 	"  WHERE n.nspname = s.name) ORDER BY s.i"
 
+#define CATALOG_SCHEMAS_SQL \
+	"SELECT n.nspname FROM pg_catalog.pg_namespace n" \
+	" WHERE n.nspname = ANY ($1::pg_catalog.text[]) ORDER BY 1"
+
 #define CATALOG_VERSION_SQL \
 	"SELECT pg_catalog.current_setting('server_version_num')"
+
+#define CATALOG_ENCODING_SQL \
+	"SELECT pg_catalog.current_setting('server_encoding')"
+#define CATALOG_ENCODING_QUESTION "encoding"	/* in an export */
 
 #define CATALOG_TABLES_SQL \
 	CATALOG_TREE \

@@ -38,8 +38,10 @@
 typedef enum CheckNeed
 {
 	NEEDS_NOTHING,
+	NEEDS_SERVER,				/* of the source */
 	NEEDS_SOURCE,
 	NEEDS_SECOND,				/* connection to the source */
+	NEEDS_CATALOG,				/* source, or what an export says of it */
 	NEEDS_PLAN
 } CheckNeed;
 
@@ -55,7 +57,7 @@ typedef struct Check
 /* The preflight. */
 static const Check checks[] =
 {
-	{"connection", NEEDS_NOTHING, false, true, ftm_check_connection},
+	{"connection", NEEDS_SERVER, false, true, ftm_check_connection},
 	{"encryption", NEEDS_SOURCE, true, false, ftm_check_encryption},
 	{"server version", NEEDS_SOURCE, false, true, ftm_check_server_version},
 	{"session settings", NEEDS_SOURCE, false, false, ftm_check_session_settings},
@@ -64,7 +66,7 @@ static const Check checks[] =
 	{"snapshot", NEEDS_SOURCE, false, true, ftm_check_snapshot},
 	{"worker slots", NEEDS_NOTHING, false, false, ftm_check_worker_slots},
 	{"replication role", NEEDS_NOTHING, false, true, ftm_check_replication_role},
-	{"schema", NEEDS_SOURCE, false, true, ftm_check_schema},
+	{"schema", NEEDS_CATALOG, false, true, ftm_check_schema},
 	{"source tables", NEEDS_PLAN, false, true, ftm_check_source_tables},
 	{"target tables", NEEDS_PLAN, false, true, ftm_check_target_tables},
 	{"triggers", NEEDS_PLAN, false, true, ftm_check_triggers},
@@ -74,7 +76,7 @@ static const Check checks[] =
 	{"auth server", NEEDS_SOURCE, false, false, ftm_check_auth_server},
 	{"user map", NEEDS_PLAN, false, false, ftm_check_user_map},
 	{"extensions", NEEDS_PLAN, false, true, ftm_check_extensions},
-	{"encoding", NEEDS_SOURCE, false, true, ftm_check_encoding},
+	{"encoding", NEEDS_CATALOG, false, true, ftm_check_encoding},
 	{"collation", NEEDS_PLAN, true, false, ftm_check_collation},
 	{"disk space", NEEDS_PLAN, true, false, ftm_check_disk_space},
 	{"statistics", NEEDS_PLAN, true, false, ftm_check_statistics},
@@ -82,6 +84,7 @@ static const Check checks[] =
 };
 
 static bool is_possible(const Preflight *preflight, const Check *check);
+static bool needs_connection(const Check *check);
 static ErrorData *make_guarded(Preflight *preflight,
 							   void (*make) (Preflight *preflight));
 static void add_unmade(Preflight *preflight, const Check *check);
@@ -157,7 +160,8 @@ ftm_check_run(Preflight *preflight)
 		const Check *check = &checks[i];
 		ErrorData  *error;
 
-		if (!check->for_run)
+		if (!check->for_run || (preflight->record != NULL &&
+								needs_connection(check)))
 			continue;
 		preflight->check = check->name;
 		if (!is_possible(preflight, check))
@@ -176,15 +180,27 @@ is_possible(const Preflight *preflight, const Check *check)
 	switch (check->need)
 	{
 		case NEEDS_NOTHING:
+		case NEEDS_SERVER:
 			return true;
+		case NEEDS_CATALOG:
+			return preflight->source != NULL || preflight->record != NULL;
 		case NEEDS_SOURCE:
 			return preflight->source != NULL;
 		case NEEDS_SECOND:
 			return preflight->second != NULL;
 		case NEEDS_PLAN:
-			return preflight->plan != NULL && preflight->source != NULL;
+			return preflight->plan != NULL &&
+				(preflight->source != NULL || preflight->record != NULL);
 	}
 	return false;
+}
+
+/* Is it about the source as such, not about what is in it? */
+static bool
+needs_connection(const Check *check)
+{
+	return check->need == NEEDS_SERVER || check->need == NEEDS_SOURCE ||
+		check->need == NEEDS_SECOND;
 }
 
 /*

@@ -14,6 +14,7 @@
 #include "freeze.h"
 #include "ftmigrate.h"
 #include "plan.h"
+#include "record.h"
 #include "source.h"
 
 typedef enum CheckStatus
@@ -47,6 +48,8 @@ typedef struct Preflight
 	bool		verify;
 	int			workers;		/* that load tables */
 	const char *auth_server;	/* where a run creates users, if it exists */
+	Catalog    *catalog;		/* of an export, with what was recorded there: */
+	const SourceRecord *record; /* no source is asked; NULL: a source is */
 
 	/* what checks have found, for those after them; NULL: not found */
 	SourceServer *server;
@@ -67,7 +70,8 @@ typedef struct Preflight
  * only the checks that are cheap and tell for sure that the run would fail;
  * raises what failed as one error, and what is worth knowing as warnings.
  * Keeps no lock on a table.  Errors of connecting and reading are raised as
- * they are.
+ * they are.  With catalog and record set, for the run of an import: nothing is
+ * connected.
  */
 extern void ftm_check_run(Preflight *preflight);
 

@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/uuid.h"
 
+#include "catalog_sql.h"
 #include "check.h"
 #include "target.h"
 #include "usermap.h"
@@ -51,8 +52,11 @@ static void compare_column_collations(Preflight *preflight);
 void
 ftm_check_schema(Preflight *preflight)
 {
-	preflight->plan = ftm_plan_build(preflight->scope, preflight->source,
-									 preflight->unmapped);
+	preflight->plan = preflight->catalog != NULL ?
+		ftm_plan_build_for(preflight->scope, preflight->catalog,
+						   preflight->unmapped) :
+		ftm_plan_build(preflight->scope, preflight->source,
+					   preflight->unmapped);
 	report_topic(preflight, PLAN_SCHEMA,
 				 psprintf("All tables of the source (%d) have a counterpart that takes all their values.",
 						  list_length(preflight->plan->tables)));
@@ -431,9 +435,9 @@ add_extension(List *extensions, const CatalogType *type)
 void
 ftm_check_encoding(Preflight *preflight)
 {
-	RowSet	   *rows = ftm_source_query(preflight->source,
-										"SELECT pg_catalog.current_setting('server_encoding')",
-										0, NULL);
+	RowSet	   *rows = preflight->record != NULL ?
+		ftm_record_answer(preflight->record, CATALOG_ENCODING_QUESTION) :
+		ftm_source_query(preflight->source, CATALOG_ENCODING_SQL, 0, NULL);
 	const char *source = ftm_rowset_value(rows, 0, 0);
 	const char *target = GetDatabaseEncodingName();
 	char	   *detail;

@@ -45,6 +45,8 @@ typedef struct TableChecksum
 	List	   *notes;			/* char *: columns compared otherwise, and why */
 	List	   *problems;		/* char *: what makes the table not ok whatever
 								 * the checksums are */
+	struct StageTask *stage;	/* import: what makes the table of a file's rows
+								 * that source_sql reads; NULL: it reads none */
 } TableChecksum;
 
 /*

@@ -22,12 +22,14 @@
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
+#include "catalog_sql.h"
 #include "export_table.h"
 #include "ftmigrate.h"
 #include "pool.h"
 #include "scope.h"
 #include "target.h"
 #include "task.h"
+#include "verify_schema.h"
 
 PG_FUNCTION_INFO_V1(ftm_export);
 
@@ -61,6 +63,7 @@ typedef struct Exporter
 	SourceConnection *source;	/* holds the exported snapshot */
 	char	   *snapshot;
 	Catalog    *catalog;
+	SourceRecord *record;		/* what an import will want to know */
 	ScopeFilter *filter;
 	List	   *tables;			/* of ExportFile */
 	ExportFile *users;			/* NULL if the source has none */
@@ -70,8 +73,10 @@ typedef struct Exporter
 
 static Exporter *exporter_from_args(FunctionCallInfo fcinfo);
 static void find_tables(Exporter *exporter);
+static void check_sequences(const Exporter *exporter);
 static void check_table(const CatalogTable *table);
 static void find_users(Exporter *exporter);
+static void record_schema(Exporter *exporter);
 static void check_files(const Exporter *exporter);
 static void remove_metadata(const Exporter *exporter);
 static void write_files(Exporter *exporter);
@@ -99,11 +104,15 @@ ftm_export(PG_FUNCTION_ARGS)
 	exporter->source = ftm_source_connect(exporter->server,
 										  CurrentMemoryContext);
 	exporter->snapshot = ftm_source_export_snapshot(exporter->source);
-	exporter->catalog = ftm_catalog_read_source(exporter->source,
-												exporter->scope->schemas);
+	exporter->record = ftm_record_create();
+	exporter->catalog = ftm_catalog_record_source(exporter->source,
+												  exporter->scope->schemas,
+												  exporter->record);
 	exporter->filter = ftm_scope_filter(exporter->scope, exporter->catalog);
 	find_tables(exporter);
+	check_sequences(exporter);
 	find_users(exporter);
+	record_schema(exporter);
 
 	check_files(exporter);
 	remove_metadata(exporter);
@@ -198,6 +207,26 @@ find_tables(Exporter *exporter)
 }
 
 static void
+check_sequences(const Exporter *exporter)
+{
+	ListCell   *lc;
+
+	foreach(lc, exporter->catalog->sequences)
+	{
+		CatalogSequence *sequence = lfirst(lc);
+
+		if (!sequence->readable &&
+			ftm_scope_selects(exporter->filter, sequence->schema,
+							  sequence->name))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("sequence %s of the source cannot be read by the role of the connection",
+							sequence->qualified),
+					 errhint("Grant it SELECT, and USAGE on the schema, or leave the sequence out with exclude.")));
+	}
+}
+
+static void
 check_table(const CatalogTable *table)
 {
 	if (!table->readable)
@@ -250,6 +279,25 @@ find_users(Exporter *exporter)
 				 " FROM ONLY auth.users AS u ORDER BY u.id",
 				 exporter->password_hashes ? "" : "encrypted_password,");
 	exporter->users = file;
+}
+
+/*
+ * What is not in the catalog.
+ */
+static void
+record_schema(Exporter *exporter)
+{
+	List	   *tables = NIL;
+	ListCell   *lc;
+
+	foreach(lc, exporter->tables)
+		tables = lappend(tables,
+						 unconstify(CatalogTable *,
+									((ExportFile *) lfirst(lc))->table));
+	ftm_verify_schema_record(tables, exporter->source, exporter->record);
+	ftm_record_add(exporter->record, CATALOG_ENCODING_QUESTION,
+				   ftm_source_query(exporter->source, CATALOG_ENCODING_SQL, 0,
+									NULL));
 }
 
 /*
@@ -381,8 +429,7 @@ append_sequences(StringInfo text, const Exporter *exporter)
 	{
 		CatalogSequence *sequence = lfirst(lc);
 
-		if (!sequence->readable ||
-			!ftm_scope_selects(exporter->filter, sequence->schema,
+		if (!ftm_scope_selects(exporter->filter, sequence->schema,
 							   sequence->name))
 			continue;
 		appendStringInfo(text, "%s\n    {\"schema\": ", separator);
@@ -421,9 +468,11 @@ write_metadata(const Exporter *exporter)
 		append_file(&text, exporter->users);
 	else
 		appendStringInfoString(&text, "null");
-	appendStringInfo(&text, ",\n  \"userMap\": {\"file\": \"%s\", \"bytes\": " INT64_FORMAT ", \"sha256\": \"%s\"}\n}\n",
+	appendStringInfo(&text, ",\n  \"userMap\": {\"file\": \"%s\", \"bytes\": " INT64_FORMAT ", \"sha256\": \"%s\"},\n  \"catalog\": ",
 					 JSON_USER_MAP_FILE, exporter->user_map.bytes,
 					 exporter->user_map.sha256);
+	ftm_record_put_json(&text, exporter->record);
+	appendStringInfoString(&text, "\n}\n");
 	ftm_json_file_save(path_of(exporter, JSON_METADATA_FILE), text.data,
 					   &ignored);
 }

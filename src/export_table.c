@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "libpq/pqformat.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
 #include "storage/ipc.h"
@@ -219,6 +220,28 @@ ftm_export_table(SourceConnection *source, const ExportTask *task,
 }
 
 /*
+ * JSON is UTF-8, whatever the target's encoding, which is the one that the
+ * session has been told.
+ */
+static void
+set_encoding(SourceConnection *source, const char *encoding)
+{
+	if (GetDatabaseEncoding() != PG_UTF8)
+		(void) ftm_source_query(source,
+								psprintf("SELECT pg_catalog.set_config('client_encoding', '%s', false)",
+										 encoding), 0, NULL);
+}
+
+/* The statement, in that encoding. */
+static char *
+copy_sql(const char *select_sql)
+{
+	char	   *sql = psprintf("COPY (%s) TO STDOUT (FORMAT binary)", select_sql);
+
+	return pg_server_to_any(sql, (int) strlen(sql), PG_UTF8);
+}
+
+/*
  * One row per line, commas between them.
  */
 static void
@@ -227,9 +250,9 @@ write_rows(SourceConnection *source, CopyReader *reader)
 	char	   *data;
 	int			length;
 
+	set_encoding(source, pg_encoding_to_char(PG_UTF8));
 	ftm_source_copy_begin(source,
-						  psprintf("COPY (%s) TO STDOUT (FORMAT binary)",
-								   reader->task->select_sql),
+						  copy_sql(reader->task->select_sql),
 						  1, true);
 	ftm_json_file_write(reader->file, "[", 1);
 	while ((length = ftm_source_copy_read(source, &data, true)) >= 0)
@@ -251,6 +274,7 @@ write_rows(SourceConnection *source, CopyReader *reader)
 	}
 	if (!reader->trailer_read || reader->rest.len > 0)
 		raise_broken_stream(reader);
+	set_encoding(source, GetDatabaseEncodingName());
 	ftm_json_file_write(reader->file, "\n]\n", 3);
 }
 

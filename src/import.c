@@ -4,17 +4,18 @@
  *		ftm_import(): a run whose rows come from files.
  *
  * It is the run of leader.c, with the same plan, workers, state and
- * verification.  What differs is what metadata.json says: where a table's rows
- * are, what checksum the source had of them, and where its sequences were.
+ * verification.  What the source would be asked for is in metadata.json: its
+ * catalog, where a table's rows are, what checksum the source had of them, and
+ * where its sequences were.  The source itself may be gone.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "utils/acl.h"
@@ -26,6 +27,7 @@
 #include "leader.h"
 #include "run.h"
 #include "scope.h"
+#include "stage.h"
 #include "target.h"
 
 PG_FUNCTION_INFO_V1(ftm_import);
@@ -39,7 +41,8 @@ enum ImportArgument
 	ARG_EXISTING = 5,
 	ARG_UNMAPPED,
 	ARG_VERIFY,
-	ARG_RESTART
+	ARG_RESTART,
+	ARG_COMPARE_SOURCE = 5		/* of ftm_verify_export() */
 };
 
 typedef struct ImportFile
@@ -61,6 +64,7 @@ typedef struct ImportSequence
 } ImportSequence;
 
 static void read_metadata(ImportDirectory *directory, const char *text);
+static void narrow_scope(const ImportDirectory *directory, Scope *scope);
 static const ImportFile *find_file(const ImportDirectory *directory,
 								   const CatalogTable *table);
 
@@ -105,6 +109,7 @@ ftm_import(PG_FUNCTION_ARGS)
 	options->restart = bool_arg(fcinfo, ARG_RESTART, "restart");
 	options->import =
 		ftm_import_open(text_to_cstring(PG_GETARG_TEXT_PP(ARG_DIRECTORY)));
+	narrow_scope(options->import, options->scope);
 	InitMaterializedSRF(fcinfo, 0);
 	ftm_run_put_results(rsinfo, ftm_leader_run(options));
 	return (Datum) 0;
@@ -125,8 +130,13 @@ ftm_import_open(const char *name)
 	directory->path = ftm_json_directory(name);
 	path = psprintf("%s/%s", directory->path, JSON_METADATA_FILE);
 	text = ftm_json_file_read(path);
-	(void) pg_verify_mbstr(GetDatabaseEncoding(), text, (int) strlen(text), false);
 	read_metadata(directory, text);
+	directory->record = ftm_record_from_json(text);
+	if (directory->record == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("file \"%s\" is damaged", path),
+				 errdetail("It does not say what the source's schema was.")));
 	return directory;
 }
 
@@ -205,11 +215,60 @@ find_file(const ImportDirectory *directory, const CatalogTable *table)
 	return NULL;
 }
 
+static const ImportSequence *
+find_sequence(const ImportDirectory *directory, const CatalogSequence *source)
+{
+	ListCell   *lc;
+
+	foreach(lc, directory->sequences)
+	{
+		const ImportSequence *sequence = lfirst(lc);
+
+		if (strcmp(sequence->schema, source->schema) == 0 &&
+			strcmp(sequence->name, source->name) == 0)
+			return sequence;
+	}
+	return NULL;
+}
+
+Catalog *
+ftm_import_catalog(const ImportDirectory *directory, List *schemas)
+{
+	return ftm_catalog_read_record(directory->record, schemas);
+}
+
+/*
+ * What the export was told to leave out is left out by the import, too, unless
+ * it is told to include it: then adapt_plan() complains.
+ */
+static void
+narrow_scope(const ImportDirectory *directory, Scope *scope)
+{
+	Catalog    *catalog = ftm_import_catalog(directory, scope->schemas);
+	ListCell   *lc;
+
+	if (scope->include != NIL)
+		return;
+	foreach(lc, catalog->tables)
+	{
+		CatalogTable *table = lfirst(lc);
+
+		if (find_file(directory, table) == NULL)
+			scope->exclude = lappend(scope->exclude, table->qualified);
+	}
+	foreach(lc, catalog->sequences)
+	{
+		CatalogSequence *sequence = lfirst(lc);
+
+		if (find_sequence(directory, sequence) == NULL)
+			scope->exclude = lappend(scope->exclude, sequence->qualified);
+	}
+}
+
 void
 ftm_import_adapt_plan(const ImportDirectory *directory, MigrationPlan *plan)
 {
 	ListCell   *lc;
-	ListCell   *lc2;
 
 	foreach(lc, plan->tables)
 	{
@@ -225,25 +284,16 @@ ftm_import_adapt_plan(const ImportDirectory *directory, MigrationPlan *plan)
 	foreach(lc, plan->sequences)
 	{
 		CatalogSequence *source = ((PlanSequence *) lfirst(lc))->source;
-		bool		found = false;
+		const ImportSequence *sequence = find_sequence(directory, source);
 
-		foreach(lc2, directory->sequences)
-		{
-			ImportSequence *sequence = lfirst(lc2);
-
-			if (strcmp(sequence->schema, source->schema) != 0 ||
-				strcmp(sequence->name, source->name) != 0)
-				continue;
-			source->last_value = sequence->last_value;
-			source->is_called = sequence->is_called;
-			found = true;
-		}
-		if (!found)
+		if (sequence == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_FILE),
 					 errmsg("directory \"%s\" does not say where sequence %s is",
 							directory->path, source->qualified),
 					 errhint("Leave the sequence out with exclude, or export it.")));
+		source->last_value = sequence->last_value;
+		source->is_called = sequence->is_called;
 	}
 }
 
@@ -258,25 +308,33 @@ ftm_import_adapt_task(const ImportDirectory *directory, const PlanTable *table,
 	task->file_sha256 = file->sha256;
 }
 
-/*
- * If the target's types made it another checksum than that of the export, the
- * source must still hold what it held.
- */
 void
 ftm_import_adapt_checksum(const ImportDirectory *directory,
 						  const PlanTable *table, int source_version,
 						  TableChecksum *checksum)
 {
 	const ImportFile *file = find_file(directory, table->source);
+	CatalogTable source = *table->source;
+	PlanTable	staged = *table;
 
 	if (strcmp(checksum->source_sql,
 			   ftm_export_checksum_sql(table->source, source_version)) == 0)
+	{
 		checksum->source_sql = psprintf("SELECT %s::pg_catalog.int8, %s::pg_catalog.numeric",
 										quote_literal_cstr(file->rows),
 										quote_literal_cstr(file->checksum));
-	else
-		checksum->notes = lappend(checksum->notes,
-								  "compared with the source as it is now");
+		return;
+	}
+	source.schema = "pg_temp";
+	source.name = STAGE_TABLE;
+	source.relkind = RELKIND_RELATION;
+	staged.source = &source;
+	checksum->source_sql = ftm_checksum_build(&staged, source_version)->source_sql;
+	checksum->stage = ftm_stage_task(table);
+	checksum->stage->file = psprintf("%s/%s", directory->path, file->file);
+	checksum->stage->file_sha256 = file->sha256;
+	checksum->notes = lappend(checksum->notes,
+							  "compared with the rows of the file");
 }
 
 static VerifyResult *
@@ -339,16 +397,18 @@ ftm_import_verify(const ImportDirectory *directory, const MigrationPlan *plan,
 		const ImportFile *file = find_file(directory, table);
 
 		results = lappend(results, verify_file(directory, file));
-		results = lappend(results, verify_source(file, table, source));
+		if (source != NULL)
+			results = lappend(results, verify_source(file, table, source));
 	}
 	return results;
 }
 
 /*
- * ftm_verify_export(directory, source, schemas, include, exclude)
+ * ftm_verify_export(directory, source, schemas, include, exclude,
+ * compare_source)
  *
- * ftm_verify() with the export between the two: files and source against
- * metadata.json, and the target against it.
+ * ftm_verify() with the export between the two: files and, if compare_source,
+ * the source against metadata.json, and the target against it.
  */
 Datum
 ftm_verify_export(PG_FUNCTION_ARGS)
@@ -363,7 +423,10 @@ ftm_verify_export(PG_FUNCTION_ARGS)
 				 errmsg("parameter \"%s\" must not be null", "directory")));
 	scope = ftm_scope_from_args(fcinfo, ARG_SCOPE);
 	directory = ftm_import_open(text_to_cstring(PG_GETARG_TEXT_PP(ARG_DIRECTORY)));
+	narrow_scope(directory, scope);
 	InitMaterializedSRF(fcinfo, 0);
-	ftm_run_put_verdicts(rsinfo, ftm_leader_verify(scope, directory));
+	ftm_run_put_verdicts(rsinfo, ftm_leader_verify(scope, directory,
+												   bool_arg(fcinfo, ARG_COMPARE_SOURCE,
+															"compare_source")));
 	return (Datum) 0;
 }

@@ -17,6 +17,7 @@ typedef struct ImportDirectory
 	char	   *path;
 	List	   *files;			/* of ImportFile */
 	List	   *sequences;		/* of ImportSequence */
+	SourceRecord *record;		/* of the source's schema */
 } ImportDirectory;
 
 /*
@@ -25,6 +26,10 @@ typedef struct ImportDirectory
  * not of a form that this version knows.
  */
 extern ImportDirectory *ftm_import_open(const char *name);
+
+/* The source's catalog of these schemas as it was when it was exported. */
+extern Catalog *ftm_import_catalog(const ImportDirectory *directory,
+								   List *schemas);
 
 /*
  * Make a plan one for the files: every table must have one, and the sequences
@@ -38,8 +43,8 @@ extern void ftm_import_adapt_task(const ImportDirectory *directory,
 								  const PlanTable *table, TableTask *task);
 
 /*
- * Compare a table with what the export has found in the source, not with what
- * is there now.
+ * Compare a table with what the export has found in the source, or, where the
+ * target's types make that another checksum, with the rows of its file.
  */
 extern void ftm_import_adapt_checksum(const ImportDirectory *directory,
 									  const PlanTable *table,
@@ -49,7 +54,7 @@ extern void ftm_import_adapt_checksum(const ImportDirectory *directory,
 /*
  * Are the files those that metadata.json describes, and does the source still
  * hold what they were made of?  A List of VerifyResult, of kinds "file" and
- * "export".  source must be in a snapshot.
+ * "export", the latter unless source is NULL.  source must be in a snapshot.
  */
 extern List *ftm_import_verify(const ImportDirectory *directory,
 							   const MigrationPlan *plan,

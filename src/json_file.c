@@ -25,6 +25,7 @@
 #include "common/cryptohash.h"
 #include "common/relpath.h"
 #include "common/sha2.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
@@ -366,6 +367,7 @@ ftm_json_file_save(const char *path, const char *text, JsonFileInfo *info)
 {
 	JsonFile   *file = ftm_json_file_create(path, false);
 
+	text = pg_server_to_any(text, (int) strlen(text), PG_UTF8);
 	PG_ENSURE_ERROR_CLEANUP(ftm_json_file_discard, PointerGetDatum(file));
 	{
 		ftm_json_file_write(file, text, strlen(text));
@@ -450,7 +452,7 @@ ftm_json_file_read(const char *path)
 				 errmsg("could not read file \"%s\": %m", path)));
 	text[length] = '\0';
 	(void) CloseTransientFile(fd);
-	return text;
+	return pg_any_to_server(text, (int) length, PG_UTF8);
 }
 
 static void

@@ -43,7 +43,10 @@ extern int	ftm_json_file_open(const char *path);
 extern void ftm_json_file_sha256(int fd, const char *path,
 								 char text[JSON_SHA256_SIZE]);
 
-/* A small file as a whole.  Errors: those of the file system, 1 GB or more. */
+/*
+ * A small file as a whole, in the database's encoding.  Errors: those of the
+ * file system, 1 GB or more, not UTF-8.
+ */
 extern char *ftm_json_file_read(const char *path);
 
 /*
@@ -77,7 +80,10 @@ extern void ftm_json_file_finish(JsonFile *file, JsonFileInfo *info);
 /* For PG_ENSURE_ERROR_CLEANUP(); arg is the JsonFile. */
 extern void ftm_json_file_discard(int code, Datum arg);
 
-/* All of these in one, for a file that is in memory. */
+/*
+ * All of these in one, for a file that is in memory, in the database's
+ * encoding; JSON is UTF-8.
+ */
 extern void ftm_json_file_save(const char *path, const char *text,
 							   JsonFileInfo *info);
 

@@ -88,15 +88,17 @@ ftm_leader_run(const RunOptions *options)
 
 	/* The lock first: planning may itself wait for a table that is loaded. */
 	leader.options = options;
-	leader.server = ftm_options_source_server(options->scope->source);
+	if (options->import == NULL)
+		leader.server = ftm_options_source_server(options->scope->source);
 	if (!options->dry_run)
-		ftm_leader_take_lock(leader.server->name);
+		ftm_leader_take_lock(options->scope->source);
 	check_and_plan(&leader);
 	if (options->dry_run)
 		leader.results = planned_tables(&leader);
 	else
 		run_plan(&leader);
-	ftm_source_disconnect(leader.source);
+	if (leader.source != NULL)
+		ftm_source_disconnect(leader.source);
 	ftm_target_restore(nestlevel);
 	return leader.results;
 }
@@ -234,7 +236,8 @@ wait_for(double delay)
 }
 
 List *
-ftm_leader_verify(const Scope *scope, ImportDirectory *import)
+ftm_leader_verify(const Scope *scope, ImportDirectory *import,
+				  bool compare_source)
 {
 	RunOptions	options = {0};
 	Leader		leader = {0};
@@ -243,13 +246,13 @@ ftm_leader_verify(const Scope *scope, ImportDirectory *import)
 
 	options.import = import;
 	leader.options = &options;
-	leader.server = ftm_options_source_server(scope->source);
+	if (import == NULL || compare_source)
+		leader.server = ftm_options_source_server(scope->source);
 	connect_and_plan(&leader, scope);
-	if (import != NULL)
-		ftm_import_adapt_plan(import, leader.plan);
 	leader.pool = ftm_pool_start(Min(ftm_workers,
 									 Max(1, list_length(leader.plan->tables))));
-	if (GetForeignServerByName(DEFAULT_AUTH_SERVER, true) != NULL &&
+	if (leader.source != NULL &&
+		GetForeignServerByName(DEFAULT_AUTH_SERVER, true) != NULL &&
 		ftm_user_step_was_done())
 	{
 		leader.users = ftm_users_make_task(scope->source, DEFAULT_AUTH_SERVER);
@@ -267,7 +270,8 @@ ftm_leader_verify(const Scope *scope, ImportDirectory *import)
 	if (freeze != NULL)
 		leader.verdicts = lappend(leader.verdicts, freeze);
 	ftm_pool_end(leader.pool);
-	ftm_source_disconnect(leader.source);
+	if (leader.source != NULL)
+		ftm_source_disconnect(leader.source);
 	ftm_target_restore(nestlevel);
 	return leader.verdicts;
 }
@@ -288,6 +292,12 @@ check_and_plan(Leader *leader)
 	preflight.verify = options->verify;
 	preflight.workers = options->workers;
 	preflight.auth_server = options->auth_server;
+	if (options->import != NULL)
+	{
+		preflight.catalog = ftm_import_catalog(options->import,
+											   options->scope->schemas);
+		preflight.record = options->import->record;
+	}
 	ftm_check_run(&preflight);
 
 	leader->source = preflight.source;
@@ -307,9 +317,22 @@ connect_and_plan(Leader *leader, const Scope *scope)
 {
 	ListCell   *lc;
 
-	leader->source = ftm_source_connect(leader->server, CurrentMemoryContext);
-	leader->snapshot = ftm_source_export_snapshot(leader->source);
-	leader->plan = ftm_plan_build(scope, leader->source, NULL);
+	if (leader->server != NULL)
+	{
+		leader->source = ftm_source_connect(leader->server,
+											CurrentMemoryContext);
+		leader->snapshot = ftm_source_export_snapshot(leader->source);
+	}
+	if (leader->options->import == NULL)
+		leader->plan = ftm_plan_build(scope, leader->source, NULL);
+	else
+	{
+		leader->plan = ftm_plan_build_for(scope,
+										  ftm_import_catalog(leader->options->import,
+															 scope->schemas),
+										  NULL);
+		ftm_import_adapt_plan(leader->options->import, leader->plan);
+	}
 
 	foreach(lc, leader->plan->warnings)
 		ereport(WARNING,
@@ -485,7 +508,8 @@ carry_out(Leader *leader)
 		ftm_progress_begin_step(leader->pool, "create users");
 		migrate_users(leader);
 	}
-	ftm_freeze_record(leader->pool, leader->activity, false);
+	if (leader->activity != NULL)
+		ftm_freeze_record(leader->pool, leader->activity, false);
 	ftm_progress_begin_step(leader->pool, "load tables");
 	ftm_step_open_sources(leader);
 	ftm_step_invalidate_keys(leader);

@@ -70,8 +70,10 @@ extern void ftm_leader_refuse_locked_table(Oid relid, const char *name);
 
 /*
  * Verify only: a List of VerifyResult.  Same rules.  With an export, the
- * target is compared with that instead of the source, and so is the source.
+ * target is compared with that instead of the source, and so is the source if
+ * compare_source; else it is not asked anything.
  */
-extern List *ftm_leader_verify(const Scope *scope, ImportDirectory *import);
+extern List *ftm_leader_verify(const Scope *scope, ImportDirectory *import,
+							   bool compare_source);
 
 #endif							/* FTM_LEADER_H */

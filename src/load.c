@@ -174,6 +174,13 @@ ftm_load_table(const TableTask *task, SourceConnection *source,
 }
 
 void
+ftm_load_rows_as_they_are(Relation rel, const TableTask *task,
+						  CopyOrigin *origin, TableResult *result)
+{
+	stream_rows(rel, task, origin, NULL, result);
+}
+
+void
 ftm_load_empty_table(Oid relid)
 {
 	Relation	rel = table_open(relid, AccessExclusiveLock);

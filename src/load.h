@@ -36,6 +36,14 @@ extern void ftm_load_table(const TableTask *task, SourceConnection *source,
 						   CopyOrigin *origin, const UserMap *map,
 						   TableResult *result);
 
+/*
+ * Add the rows of origin to a table, as COPY does; no user id is rewritten.
+ * For tables of the session's own.
+ */
+extern void ftm_load_rows_as_they_are(Relation rel, const TableTask *task,
+									  CopyOrigin *origin,
+									  TableResult *result);
+
 /* Replace a table's storage (and its partitions') by an empty one. */
 extern void ftm_load_empty_table(Oid relid);
 

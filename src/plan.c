@@ -31,7 +31,7 @@
 #include "user_column.h"
 
 static void build_plan(MigrationPlan *plan, const Scope *scope,
-					   SourceConnection *source, const char *unmapped);
+					   const char *unmapped);
 static void match_tables(MigrationPlan *plan, const ScopeFilter *filter);
 static CatalogTable *find_counterpart(MigrationPlan *plan,
 									  const CatalogTable *source);
@@ -56,25 +56,34 @@ static List *append_finding(List *findings, PlanTopic topic,
 static int	formatted_length(const char *format, int length, va_list args)
 			pg_attribute_printf(1, 0);
 
+MigrationPlan *
+ftm_plan_build(const Scope *scope, SourceConnection *source,
+			   const char *unmapped)
+{
+	return ftm_plan_build_for(scope,
+							  ftm_catalog_read_source(source, scope->schemas),
+							  unmapped);
+}
+
 /*
  * Reading the target's catalog and planning its INSERTs takes locks for a
  * moment.  A session that loads or alters a table may hold it for hours: give
  * up after the time that a worker would wait.
  */
 MigrationPlan *
-ftm_plan_build(const Scope *scope, SourceConnection *source,
-			   const char *unmapped)
+ftm_plan_build_for(const Scope *scope, Catalog *source, const char *unmapped)
 {
 	MigrationPlan *plan = palloc0(sizeof(MigrationPlan));
 	MemoryContext context = CurrentMemoryContext;
 	int			nestlevel = NewGUCNestLevel();
 
+	plan->source = source;
 	(void) set_config_option("lock_timeout", psprintf("%d", ftm_lock_timeout),
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
 	PG_TRY();
 	{
-		build_plan(plan, scope, source, unmapped);
+		build_plan(plan, scope, unmapped);
 	}
 	PG_CATCH();
 	{
@@ -97,13 +106,11 @@ ftm_plan_build(const Scope *scope, SourceConnection *source,
 }
 
 static void
-build_plan(MigrationPlan *plan, const Scope *scope, SourceConnection *source,
-		   const char *unmapped)
+build_plan(MigrationPlan *plan, const Scope *scope, const char *unmapped)
 {
 	ScopeFilter *filter;
 	ListCell   *lc;
 
-	plan->source = ftm_catalog_read_source(source, scope->schemas);
 	plan->target = ftm_catalog_read_target(scope->schemas);
 	filter = ftm_scope_filter(scope, plan->source);
 

@@ -113,6 +113,10 @@ extern MigrationPlan *ftm_plan_build(const Scope *scope,
 									 SourceConnection *source,
 									 const char *unmapped);
 
+/* The same for a catalog of the source that has been read, or kept. */
+extern MigrationPlan *ftm_plan_build_for(const Scope *scope, Catalog *source,
+										 const char *unmapped);
+
 /*
  * Add to the plan's problems or warnings.  The format is two sentences, with
  * two spaces between them: what is wrong, and what to do about it.

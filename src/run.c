@@ -79,7 +79,7 @@ ftm_verify(PG_FUNCTION_ARGS)
 	Scope	   *scope = ftm_scope_from_args(fcinfo, 0);
 
 	InitMaterializedSRF(fcinfo, 0);
-	ftm_run_put_verdicts(rsinfo, ftm_leader_verify(scope, NULL));
+	ftm_run_put_verdicts(rsinfo, ftm_leader_verify(scope, NULL, true));
 	return (Datum) 0;
 }
 

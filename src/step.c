@@ -25,12 +25,13 @@ void
 ftm_step_open_sources(Leader *leader)
 {
 	StringInfoData payload;
+	bool		import = leader->options->import != NULL;
 
 	initStringInfo(&payload);
 	pq_sendint64(&payload, leader->run_id);
-	pq_sendint32(&payload, leader->server->serverid);
-	ftm_task_put_string(&payload, leader->server->name);
-	ftm_task_put_string(&payload, leader->snapshot);
+	pq_sendint32(&payload, import ? InvalidOid : leader->server->serverid);
+	ftm_task_put_string(&payload, import ? NULL : leader->server->name);
+	ftm_task_put_string(&payload, import ? NULL : leader->snapshot);
 	ftm_pool_broadcast(leader->pool, COMMAND_OPEN_SOURCE, &payload);
 }
 
@@ -73,7 +74,7 @@ table_loaded(void *arg, StringInfo result)
 static TableChecksum *
 build_checksum(const Leader *leader, const PlanTable *table)
 {
-	int			version = ftm_source_version(leader->source);
+	int			version = leader->plan->source->version;
 	TableChecksum *checksum = ftm_checksum_build(table, version);
 
 	if (leader->options->import != NULL)
@@ -353,13 +354,17 @@ ftm_step_verify(Leader *leader)
 
 	leader->verdicts = list_concat(leader->verdicts,
 								   ftm_verify_schema(leader->plan,
-													 leader->source));
+													 leader->source,
+													 leader->options->import != NULL ?
+													 leader->options->import->record :
+													 NULL));
 	leader->verdicts = lappend(leader->verdicts, ftm_verify_user_map());
 }
 
 /*
  * Everything has been read: let go of the snapshot and look whether the source
- * has moved on.  Without verification there is no verdict to add it to.
+ * has moved on.  Without verification there is no verdict to add it to.  Files
+ * do not move.
  */
 void
 ftm_step_check_freeze(Leader *leader)
@@ -367,6 +372,8 @@ ftm_step_check_freeze(Leader *leader)
 	SourceActivity *now;
 	VerifyResult *verdict;
 
+	if (leader->options->import != NULL)
+		return;
 	ftm_source_end_snapshot(leader->source);
 	now = ftm_freeze_read(leader->source, leader->options->scope->schemas);
 	ftm_freeze_record(leader->pool, now, true);

@@ -11,6 +11,7 @@
 
 #include "libpq/pqformat.h"
 
+#include "stage.h"
 #include "task.h"
 
 void
@@ -132,6 +133,33 @@ ftm_task_get_result(StringInfo buffer, TableResult *result)
 	result->seconds = pq_getmsgfloat8(buffer);
 }
 
+static void
+put_stage(StringInfo buffer, const StageTask *stage)
+{
+	pq_sendbyte(buffer, stage != NULL);
+	if (stage == NULL)
+		return;
+	ftm_task_put_string(buffer, stage->create_sql);
+	ftm_task_put_string(buffer, stage->file);
+	ftm_task_put_string(buffer, stage->file_sha256);
+	ftm_task_put_strings(buffer, stage->column_names);
+}
+
+static StageTask *
+get_stage(StringInfo buffer)
+{
+	StageTask  *stage;
+
+	if (!pq_getmsgbyte(buffer))
+		return NULL;
+	stage = palloc0(sizeof(StageTask));
+	stage->create_sql = ftm_task_get_string(buffer);
+	stage->file = ftm_task_get_string(buffer);
+	stage->file_sha256 = ftm_task_get_string(buffer);
+	stage->column_names = ftm_task_get_strings(buffer);
+	return stage;
+}
+
 void
 ftm_task_put_checksum(StringInfo buffer, const TableChecksum *checksum)
 {
@@ -143,6 +171,7 @@ ftm_task_put_checksum(StringInfo buffer, const TableChecksum *checksum)
 	pq_sendint32(buffer, checksum->columns_total);
 	ftm_task_put_strings(buffer, checksum->notes);
 	ftm_task_put_strings(buffer, checksum->problems);
+	put_stage(buffer, checksum->stage);
 }
 
 TableChecksum *
@@ -158,6 +187,7 @@ ftm_task_get_checksum(StringInfo buffer)
 	checksum->columns_total = (int) pq_getmsgint(buffer, 4);
 	checksum->notes = ftm_task_get_strings(buffer);
 	checksum->problems = ftm_task_get_strings(buffer);
+	checksum->stage = get_stage(buffer);
 	return checksum;
 }
 

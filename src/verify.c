@@ -25,6 +25,7 @@
 
 #include "finish.h"
 #include "ftmigrate.h"
+#include "stage.h"
 #include "target.h"
 #include "verify.h"
 
@@ -180,10 +181,18 @@ ftm_verify_table(SourceConnection *source, const char *table_name,
 	int64		wrong_generated;
 
 	/* Both servers work at the same time. */
-	ftm_source_send_query(source, checksum->source_sql, 0, NULL);
+	if (source != NULL)
+		ftm_source_send_query(source, checksum->source_sql, 0, NULL);
 	target_answer = ftm_target_query(checksum->target_sql, 0, NULL);
 	wrong_generated = count_wrong_generated(checksum);
-	source_answer = ftm_source_receive(source);
+	if (source != NULL)
+		source_answer = ftm_source_receive(source);
+	else
+	{
+		if (checksum->stage != NULL)
+			ftm_stage_rows(checksum->stage);
+		source_answer = ftm_target_query(checksum->source_sql, 0, NULL);
+	}
 
 	judge_table(result, checksum, source_answer, target_answer,
 				wrong_generated);

@@ -30,8 +30,9 @@ typedef struct VerifyResult
 
 /*
  * Compute and compare both checksums of a table, source and target at the same
- * time.  source must be in a snapshot.  Reads the target as the current user.
- * Result in the current memory context.
+ * time.  source must be in a snapshot; if it is NULL, the rows are those of an
+ * export, and the target's server answers for them.  Reads the target as the
+ * current user.  Result in the current memory context.
  */
 extern VerifyResult *ftm_verify_table(SourceConnection *source,
 									  const char *table_name,

@@ -109,6 +109,10 @@ enum
 	OBJECT_OF_ROOT
 };
 
+/* Names of the two in an export. */
+#define COLUMNS_QUESTION	"column definitions"
+#define OBJECTS_QUESTION	"indexes and constraints"
+
 /* What is found about one table. */
 typedef struct Findings
 {
@@ -147,8 +151,29 @@ static void tell(StringInfo text, const char *format,...)
 static VerifyResult *make_result(const char *kind, const PlanTable *table,
 								 Findings *findings);
 
+void
+ftm_verify_schema_record(List *tables, SourceConnection *source,
+						 SourceRecord *record)
+{
+	StringInfoData oids;
+	ListCell   *lc;
+
+	initStringInfo(&oids);
+	foreach(lc, tables)
+		appendStringInfo(&oids, "%c%u", oids.len > 0 ? ',' : '{',
+						 ((CatalogTable *) lfirst(lc))->oid);
+	appendStringInfoString(&oids, oids.len > 0 ? "}" : "{}");
+	ftm_record_add(record, COLUMNS_QUESTION,
+				   ftm_source_query(source, COLUMNS_SQL, 1,
+									(const char *const *) &oids.data));
+	ftm_record_add(record, OBJECTS_QUESTION,
+				   ftm_source_query(source, OBJECTS_SQL, 1,
+									(const char *const *) &oids.data));
+}
+
 List *
-ftm_verify_schema(const MigrationPlan *plan, SourceConnection *source)
+ftm_verify_schema(const MigrationPlan *plan, SourceConnection *source,
+				  const SourceRecord *record)
 {
 	const char *source_oids = oids_of(plan, true);
 	const char *target_oids = oids_of(plan, false);
@@ -159,8 +184,16 @@ ftm_verify_schema(const MigrationPlan *plan, SourceConnection *source)
 	List	   *results = NIL;
 	ListCell   *lc;
 
-	source_columns = ftm_source_query(source, COLUMNS_SQL, 1, &source_oids);
-	source_objects = ftm_source_query(source, OBJECTS_SQL, 1, &source_oids);
+	if (record != NULL)
+	{
+		source_columns = ftm_record_answer(record, COLUMNS_QUESTION);
+		source_objects = ftm_record_answer(record, OBJECTS_QUESTION);
+	}
+	else
+	{
+		source_columns = ftm_source_query(source, COLUMNS_SQL, 1, &source_oids);
+		source_objects = ftm_source_query(source, OBJECTS_SQL, 1, &source_oids);
+	}
 	target_columns = ftm_target_query(COLUMNS_SQL, 1, &target_oids);
 	target_objects = ftm_target_query(OBJECTS_SQL, 1, &target_oids);
 	foreach(lc, plan->tables)

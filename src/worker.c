@@ -491,7 +491,7 @@ roll_back(StringInfo command, StringInfo answer)
 
 /*
  * Connect to the source and enter the run's snapshot.  Both the connection and
- * the user map last as long as the worker.
+ * the user map last as long as the worker.  An import has no source.
  */
 static void
 open_source(StringInfo command, StringInfo answer pg_attribute_unused())
@@ -508,14 +508,17 @@ open_source(StringInfo command, StringInfo answer pg_attribute_unused())
 	snapshot = ftm_task_get_string(command);
 
 	outer = begin_transaction();
-	server = ftm_options_source_server(name);
-	if (server->serverid != serverid)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("server \"%s\" was replaced by another during the call",
-						name)));
-	worker.source = ftm_source_connect(server, TopMemoryContext);
-	ftm_source_import_snapshot(worker.source, snapshot);
+	if (name != NULL)
+	{
+		server = ftm_options_source_server(name);
+		if (server->serverid != serverid)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("server \"%s\" was replaced by another during the call",
+							name)));
+		worker.source = ftm_source_connect(server, TopMemoryContext);
+		ftm_source_import_snapshot(worker.source, snapshot);
+	}
 	worker.map = ftm_usermap_load(TopMemoryContext);
 	commit_transaction(outer);
 }

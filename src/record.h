@@ -1,0 +1,44 @@
+/*-------------------------------------------------------------------------
+ *
+ * record.h
+ *		What a source has answered about its schema, kept for later.
+ *
+ * An export carries it, so that its files can be planned, loaded and verified
+ * when the source is gone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_RECORD_H
+#define FTM_RECORD_H
+
+#include "lib/stringinfo.h"
+
+#include "rowset.h"
+
+/* Answers by the names of their questions. */
+typedef struct SourceRecord SourceRecord;
+
+/* An empty one, in the current memory context. */
+extern SourceRecord *ftm_record_create(void);
+
+/*
+ * Add the answer to a question.  One that is asked several times, each time
+ * for more, has one answer in the end.
+ */
+extern void ftm_record_add(SourceRecord *record, const char *question,
+						   const RowSet *rows);
+
+/* Error if the question was not asked. */
+extern RowSet *ftm_record_answer(const SourceRecord *record,
+								 const char *question);
+
+/* A JSON object: {"question": [["value", null, ...], ...], ...} */
+extern void ftm_record_put_json(StringInfo text, const SourceRecord *record);
+
+/*
+ * The way back; NULL if member "catalog" of the JSON object in text is not
+ * there.  Errors: not JSON, or not of this form.
+ */
+extern SourceRecord *ftm_record_from_json(const char *text);
+
+#endif							/* FTM_RECORD_H */

@@ -1,0 +1,96 @@
+/*-------------------------------------------------------------------------
+ *
+ * stage.c
+ *		A file's rows in a temporary table of the source's types.
+ *
+ * The rows come the way that they come into the target, but no user id is
+ * rewritten.  Types that the target does not have stay texts, as which they
+ * are compared, too.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "json_rows.h"
+#include "load.h"
+#include "stage.h"
+#include "target.h"
+
+/*
+ * The type of a column: the source's, without its domains, if the target has
+ * it for certain.
+ */
+static const char *
+stage_type(const PlanColumn *column)
+{
+	const CatalogType *type = column->source->type;
+	const CatalogType *target = column->target->type;
+
+	while (type->base != NULL)
+		type = type->base;
+	if (strcmp(type->schema, "pg_catalog") == 0)
+		return type->display;
+	if (strcmp(column->source->type->schema, target->schema) == 0 &&
+		strcmp(column->source->type->name, target->name) == 0)
+		return target->display;
+	return "pg_catalog.text";
+}
+
+StageTask *
+ftm_stage_task(const PlanTable *table)
+{
+	StageTask  *task = palloc0(sizeof(StageTask));
+	StringInfoData sql;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "CREATE TEMPORARY TABLE " STAGE_TABLE " (");
+	foreach(lc, table->columns)
+	{
+		PlanColumn *column = lfirst(lc);
+
+		appendStringInfo(&sql, "%s%s %s",
+						 foreach_current_index(lc) > 0 ? ", " : "",
+						 ftm_catalog_quote(column->source->name),
+						 stage_type(column));
+		task->column_names = lappend(task->column_names, column->source->name);
+	}
+	appendStringInfoString(&sql, ") ON COMMIT DROP");
+	task->create_sql = sql.data;
+	return task;
+}
+
+void
+ftm_stage_rows(const StageTask *task)
+{
+	TableTask	load = {0};
+	TableResult result = {0};
+	Relation	rel;
+	ListCell   *lc;
+
+	(void) ftm_target_query(task->create_sql, 0, NULL);
+	load.table_name = "pg_temp." STAGE_TABLE;
+	load.method = LOAD_PLAIN;
+	load.file = task->file;
+	load.file_sha256 = task->file_sha256;
+	load.ncolumns = list_length(task->column_names);
+	load.column_names = palloc(sizeof(char *) * Max(1, load.ncolumns));
+	load.columns = palloc0(sizeof(RewriteColumn) * Max(1, load.ncolumns));
+	foreach(lc, task->column_names)
+	{
+		load.column_names[foreach_current_index(lc)] = lfirst(lc);
+		load.columns[foreach_current_index(lc)].mode = REWRITE_KEEP;
+	}
+
+	rel = table_open(get_relname_relid(STAGE_TABLE,
+									   LookupExplicitNamespace("pg_temp", false)),
+					 RowExclusiveLock);
+	ftm_load_rows_as_they_are(rel, &load, ftm_json_rows_create(&load),
+							  &result);
+	table_close(rel, NoLock);
+}
