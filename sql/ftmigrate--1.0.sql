@@ -116,6 +116,16 @@ CREATE TABLE @extschema@.ftm_run_key (
 COMMENT ON TABLE @extschema@.ftm_run_key IS
 	'foreign keys of a migration: was each valid before';
 
+CREATE TABLE @extschema@.ftm_run_verdict (
+	run_id pg_catalog.int8 NOT NULL REFERENCES @extschema@.ftm_run ON DELETE CASCADE,
+	kind pg_catalog.text NOT NULL,
+	object pg_catalog.text NOT NULL,
+	ok pg_catalog.bool NOT NULL,
+	detail pg_catalog.text
+);
+COMMENT ON TABLE @extschema@.ftm_run_verdict IS
+	'what the verification of a migration says of everything but tables, one row each';
+
 CREATE TABLE @extschema@.ftm_log (
 	log_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	run_id pg_catalog.int8 REFERENCES @extschema@.ftm_run ON DELETE CASCADE,
@@ -591,9 +601,18 @@ WITH run AS (
 	WHERE status = 'running'
 		OR run_id = (SELECT run_id FROM @extschema@.ftm_run
 					 ORDER BY status = 'running' DESC, call_started_at DESC LIMIT 1)
-), worker AS (
-	-- What each worker says it does, and what the server says about that.
-	SELECT a.pid, a.query, a.wait_event_type, a.wait_event,
+), said AS (
+	-- What each worker says it does, or has done, which of how many tasks that
+	-- is, and what the server says about it.
+	SELECT a.pid, a.state, substring(a.application_name FROM '\d+$')::int AS leader_pid,
+		regexp_replace(a.query, ': \d+ of \d+$', '') AS query,
+		substring(a.query FROM ': (\d+) of \d+$')::int AS task,
+		substring(a.query FROM ': \d+ of (\d+)$')::int AS tasks,
+		a.wait_event_type,
+		CASE WHEN a.wait_event_type = 'Lock'
+			THEN 'Lock: ' || a.wait_event || ', held by ' || array_to_string(pg_blocking_pids(a.pid), ', ')
+			WHEN a.wait_event IS NOT NULL THEN a.wait_event_type || ': ' || a.wait_event
+		END AS waiting_for,
 		c.tuples_processed, c.bytes_processed, i.index_relid,
 		CASE WHEN i.tuples_total > 0 THEN 100.0 * i.tuples_done / i.tuples_total
 			WHEN i.blocks_total > 0 THEN 100.0 * i.blocks_done / i.blocks_total
@@ -601,14 +620,33 @@ WITH run AS (
 	FROM pg_stat_activity a
 		LEFT JOIN pg_stat_progress_copy c ON c.pid = a.pid
 		LEFT JOIN pg_stat_progress_create_index i ON i.pid = a.pid
-	WHERE a.backend_type = 'ftmigrate worker' AND a.state = 'active'
+	WHERE a.backend_type = 'ftmigrate worker'
 		AND a.datname = current_database()
+), worker AS (
+	SELECT * FROM said WHERE state = 'active'
+), leader AS (
+	-- Tasks are begun in order, and all of a step begin with the same word; of
+	-- users the number is that of those done.
+	SELECT w.leader_pid, w.step, max(s.tasks) AS tasks,
+		max(s.task) - count(s.task) FILTER (WHERE s.state = 'active' AND s.query NOT LIKE 'create users%') AS tasks_done
+	FROM (SELECT leader_pid, min(substring(query FROM '^[a-z]+')) AS step
+		  FROM worker GROUP BY leader_pid) w
+		JOIN said s ON s.leader_pid = w.leader_pid
+			AND (s.query || ' ') LIKE w.step || ' %'
+	GROUP BY w.leader_pid, w.step
+), step AS (
+	-- The one that each run is in.
+	SELECT DISTINCT ON (r.run_id) r.run_id, l.figures ->> 'step' AS step, l.logged_at
+	FROM run r JOIN @extschema@.ftm_log l ON l.run_id = r.run_id
+	WHERE r.status = 'running' AND l.figures ? 'step'
+		AND l.logged_at >= r.call_started_at
+	ORDER BY r.run_id, l.log_id DESC
 ), loaded AS (
 	SELECT r.run_id, r.call_started_at, t.table_name, t.estimated_rows,
 		t.estimated_bytes, t.started_at, t.finished_at,
 		CASE WHEN t.status <> 'loaded' OR t.verified IS NULL THEN t.status
 			WHEN t.verified THEN 'verified' ELSE 'different' END AS status,
-		t.status = 'loaded' AS is_loaded, w.*,
+		t.status = 'loaded' AS is_loaded, t.verified IS NOT NULL AS is_verified, w.*,
 		CASE WHEN t.status = 'loaded' THEN t.rows
 			ELSE coalesce(substring(w.query FROM 'rebuild indexes after (\d+) rows')::bigint,
 						  w.tuples_processed)
@@ -624,7 +662,7 @@ WITH run AS (
 		LEFT JOIN LATERAL (
 			SELECT *, left(w.query, length(w.query) - length('table ' || t.table_name)) AS activity
 			FROM worker w
-			WHERE r.status = 'running'
+			WHERE r.status = 'running' AND w.leader_pid = r.leader_pid
 				AND right(w.query, length('table ' || t.table_name)) = 'table ' || t.table_name
 			ORDER BY w.pid LIMIT 1) w ON true
 ), measured AS (
@@ -645,28 +683,33 @@ WITH run AS (
 		sum(bytes) FILTER (WHERE started_at >= call_started_at) AS call_bytes,
 		sum(share * estimated_bytes) FILTER (WHERE started_at >= call_started_at) AS call_weight,
 		sum((1 - share) * estimated_bytes) AS weight_left,
+		sum(estimated_bytes) FILTER (WHERE is_verified)
+			/ nullif(sum(estimated_bytes), 0) AS verified_share,
 		extract(epoch FROM CASE WHEN bool_and(is_loaded) THEN max(finished_at) ELSE clock_timestamp() END
 			- min(started_at) FILTER (WHERE started_at >= call_started_at)) AS seconds
 	FROM measured
 	GROUP BY run_id
 )
-SELECT r.run_id, NULL::text AS table_name, r.status,
-	CASE WHEN r.status = 'running' THEN
-		(SELECT l.figures ->> 'step' FROM @extschema@.ftm_log l
-		 WHERE l.run_id = r.run_id AND l.figures ? 'step'
-		 ORDER BY l.log_id DESC LIMIT 1) END AS step,
-	t.rows, t.estimated_rows,
-	CASE WHEN t.call_weight + t.weight_left > 0 THEN
+SELECT r.run_id, NULL::text AS table_name, r.status, s.step,
+	l.tasks_done, l.tasks, t.rows, t.estimated_rows,
+	CASE WHEN s.step = 'verify' THEN round(100 * coalesce(t.verified_share, 0), 1)
+		WHEN t.is_loaded AND l.tasks > 0 THEN round(100.0 * l.tasks_done / l.tasks, 1)
+		WHEN t.call_weight + t.weight_left > 0 THEN
 		round(100 * (1 - t.weight_left / (SELECT sum(m.estimated_bytes) FROM measured m
 										 WHERE m.run_id = r.run_id)), 1)
 		WHEN t.is_loaded THEN 100.0 END AS percent,
 	t.bytes,
 	CASE WHEN t.seconds > 0 THEN (t.call_bytes / t.seconds)::bigint END AS bytes_per_second,
-	CASE WHEN r.status = 'running' AND t.call_weight > 0 AND NOT t.is_loaded
+	CASE WHEN s.step = 'verify' AND t.verified_share > 0
+		THEN make_interval(secs => round(extract(epoch FROM clock_timestamp() - s.logged_at)
+										 * (1 / t.verified_share - 1), 1)::float8)
+		WHEN r.status = 'running' AND t.call_weight > 0 AND NOT t.is_loaded
 		THEN make_interval(secs => round(t.seconds * t.weight_left / t.call_weight, 1)::float8)
 	END AS eta,
 	NULL::int AS worker_pid, NULL::text AS waiting_for
 FROM run r LEFT JOIN total t ON t.run_id = r.run_id
+	LEFT JOIN step s ON s.run_id = r.run_id
+	LEFT JOIN leader l ON l.leader_pid = r.leader_pid AND r.status = 'running'
 UNION ALL
 SELECT run_id, table_name, status,
 	CASE WHEN rebuilds AND index_relid IS NOT NULL
@@ -674,20 +717,30 @@ SELECT run_id, table_name, status,
 										  index_relid::text)
 		WHEN rebuilds THEN 'rebuild indexes'
 		ELSE regexp_replace(activity, '( of)? $', '') END,
-	rows, estimated_rows,
+	NULL, NULL, rows, estimated_rows,
 	CASE WHEN rebuilds THEN round(index_percent::numeric, 1)
 		WHEN is_loaded OR rows IS NOT NULL THEN round(100 * share, 1) END,
 	bytes,
 	CASE WHEN seconds > 0 THEN (bytes / seconds)::bigint END,
 	CASE WHEN NOT is_loaded AND NOT rebuilds AND rows > 0 AND estimated_rows >= rows
 		THEN make_interval(secs => round(seconds * (estimated_rows - rows) / rows, 1)::float8) END,
-	pid,
-	CASE WHEN wait_event_type = 'Lock'
-		THEN 'Lock: ' || wait_event || ', held by ' || array_to_string(pg_blocking_pids(pid), ', ')
-		WHEN wait_event IS NOT NULL THEN wait_event_type || ': ' || wait_event END
-FROM measured;
+	pid, waiting_for
+FROM measured
+UNION ALL
+-- Calls that are no runs, such as ftm_verify(), and what their workers do.
+SELECT NULL, NULL, 'running', l.step, l.tasks_done, l.tasks, NULL, NULL,
+	round(100.0 * l.tasks_done / l.tasks, 1), NULL, NULL, NULL, l.leader_pid, NULL
+FROM leader l
+WHERE NOT EXISTS (SELECT FROM run r WHERE r.status = 'running' AND r.leader_pid = l.leader_pid)
+UNION ALL
+SELECT NULL, substring(w.query FROM ' table (.*)$'), 'running',
+	regexp_replace(w.query, '( of)? table .*$', ''),
+	NULL, NULL, w.tuples_processed, NULL, NULL, w.bytes_processed, NULL, NULL,
+	w.pid, w.waiting_for
+FROM worker w
+WHERE NOT EXISTS (SELECT FROM run r WHERE r.status = 'running' AND r.leader_pid = w.leader_pid);
 COMMENT ON VIEW @extschema@.ftm_progress IS
-	'how far the running migration, or the last one, is: one row for the run, one per table';
+	'how far the running migration, or the last one, is: one row for the run, one per table; and what other calls do';
 
 -- ---------------------------------------------------------------------------
 -- Report (report.c)
@@ -710,6 +763,7 @@ SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_run', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_run_table', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_run_sequence', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_run_key', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_run_verdict', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_log', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_user_map', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_user', '');

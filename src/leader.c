@@ -259,6 +259,8 @@ ftm_leader_verify(const Scope *scope, ImportDirectory *import,
 		leader.users->snapshot = leader.snapshot;
 	}
 	ftm_step_open_sources(&leader);
+	ftm_pool_set_tick(leader.pool, ftm_progress_interval,
+					  ftm_progress_report_verify, leader.pool);
 	leader.verdicts = ftm_verify_plan(leader.plan);
 	if (import != NULL)
 		leader.verdicts = list_concat(leader.verdicts,
@@ -523,12 +525,14 @@ carry_out(Leader *leader)
 	if (!leader->options->verify)
 	{
 		ftm_step_check_freeze(leader);
+		ftm_step_record_verdicts(leader);
 		end_run(leader, "loaded");
 		return;
 	}
 	ftm_progress_begin_step(leader->pool, "verify");
 	ftm_step_verify(leader);
 	ftm_step_check_freeze(leader);
+	ftm_step_record_verdicts(leader);
 	ftm_step_raise_verdict(leader);
 	end_run(leader, "verified");
 }

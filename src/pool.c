@@ -41,6 +41,7 @@ typedef struct PoolWorker
 	shm_mq_handle *answers;
 	bool		busy;			/* a command has been sent and not answered */
 	const PoolTask *task;		/* what it is busy with, if a task */
+	int			position;		/* of the task among those of its step, from 1 */
 } PoolWorker;
 
 struct WorkerPool
@@ -51,6 +52,8 @@ struct WorkerPool
 	PoolWorker *workers;
 	const char *failed_object;
 	StringInfoData message;		/* last message received */
+	int			ntasks;			/* of the step under way */
+	int			ndone;
 	int			tick_interval;	/* in milliseconds; 0: none */
 	TimestampTz next_tick;
 	void		(*tick) (void *arg);
@@ -297,6 +300,8 @@ ftm_pool_run(WorkerPool *pool, List *tasks)
 	int			next = 0;
 	int			running = 0;
 
+	pool->ntasks = list_length(tasks);
+	pool->ndone = 0;
 	while (next < list_length(tasks) || running > 0)
 	{
 		int			index;
@@ -307,6 +312,7 @@ ftm_pool_run(WorkerPool *pool, List *tasks)
 			if (pool->workers[index].busy)
 				continue;
 			pool->workers[index].task = list_nth(tasks, next++);
+			pool->workers[index].position = next;
 			send_command(pool, index, pool->workers[index].task->command,
 						 pool->workers[index].task->payload);
 			running++;
@@ -317,14 +323,31 @@ ftm_pool_run(WorkerPool *pool, List *tasks)
 			pool->workers[index].task->done(pool->workers[index].task->arg,
 											&pool->message);
 		pool->workers[index].task = NULL;
+		pool->ndone++;
 		running--;
 	}
+	pool->ntasks = 0;
+}
+
+int
+ftm_pool_tasks(const WorkerPool *pool, int *ndone, List **objects)
+{
+	*ndone = pool->ndone;
+	*objects = NIL;
+	for (int i = POOL_KEEPER + 1; i < pool->nworkers; i++)
+	{
+		const PoolTask *task = pool->workers[i].task;
+
+		if (task != NULL && task->object != NULL)
+			*objects = lappend(*objects, unconstify(char *, task->object));
+	}
+	return pool->ntasks;
 }
 
 /*
  * A command is its letter, what it is about, terminated by a NUL, and the
- * payload.  Waits while the queue is full, which a worker that reads its
- * command ends.
+ * payload.  A task of several also says which of them it is, for ftm_progress.
+ * Waits while the queue is full, which a worker that reads its command ends.
  */
 static void
 send_command(WorkerPool *pool, int index, WorkerCommand command,
@@ -334,6 +357,10 @@ send_command(WorkerPool *pool, int index, WorkerCommand command,
 	const PoolTask *task = pool->workers[index].task;
 	const char *object = task != NULL && task->object != NULL ? task->object : "";
 	shm_mq_iovec parts[3];
+
+	if (task != NULL && pool->ntasks > 1)
+		object = psprintf("%s: %d of %d", object,
+						  pool->workers[index].position, pool->ntasks);
 
 	parts[0].data = &letter;
 	parts[0].len = 1;

@@ -14,6 +14,7 @@
 #define FTM_POOL_H
 
 #include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
 #include "storage/dsm.h"
 #include "storage/shm_mq.h"
 #include "storage/shm_toc.h"
@@ -27,6 +28,7 @@ typedef enum WorkerCommand
 	COMMAND_END_RUN = 'E',
 	COMMAND_RECORD_ACTIVITY = 'G',
 	COMMAND_LOG = 'N',
+	COMMAND_RECORD_VERDICTS = 'P',
 	/* the loaders' */
 	COMMAND_CHECK_USERS = 'C',
 	COMMAND_MIGRATE_USERS = 'U',
@@ -128,6 +130,12 @@ extern void ftm_pool_broadcast(WorkerPool *pool, WorkerCommand command,
  */
 extern void ftm_pool_run(WorkerPool *pool, List *tasks);
 extern const char *ftm_pool_failed_object(const WorkerPool *pool);
+
+/*
+ * How many tasks the ftm_pool_run() under way has (0: none is), how many of
+ * them are done, and what the loaders are working on (List of char *).
+ */
+extern int	ftm_pool_tasks(const WorkerPool *pool, int *ndone, List **objects);
 
 /*
  * For error paths: stop the loaders and wait until they are gone, so that the

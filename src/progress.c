@@ -88,10 +88,16 @@ ftm_progress_report_run(void *run_id)
 						   "           count(*) AS all_tables"
 						   "      FROM (SELECT status IN ('loaded', 'verified', 'different') AS finished"
 						   "              FROM p WHERE table_name IS NOT NULL) t)"
-						   " SELECT format('%s: %s of %s tables, %s rows, %s', p.step,"
-						   "               done.tables, done.all_tables, p.rows,"
-						   "               pg_size_pretty(p.bytes))"
-						   "        || coalesce(', ' || pg_size_pretty(p.bytes_per_second) || '/s', '')"
+						   " SELECT p.step"
+						   "        || CASE WHEN p.step = 'load tables'"
+						   "           THEN format(': %s of %s tables, %s rows, %s',"
+						   "                       done.tables, done.all_tables, p.rows,"
+						   "                       pg_size_pretty(p.bytes))"
+						   "           ELSE coalesce(format(': %s of %s', p.tasks_done, p.tasks), '')"
+						   "           END"
+						   "        || CASE WHEN p.step = 'load tables'"
+						   "           THEN coalesce(', ' || pg_size_pretty(p.bytes_per_second) || '/s', '')"
+						   "           ELSE '' END"
 						   "        || coalesce(', ' || p.eta::interval(0) || ' left', '')"
 						   "   FROM p, done"
 						   "  WHERE p.table_name IS NULL AND p.step IS NOT NULL",
@@ -101,4 +107,30 @@ ftm_progress_report_run(void *run_id)
 				(errmsg_internal("%s", ftm_rowset_value(line, 0, 0))));
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+}
+
+/*
+ * The pool knows as much as the view does, and knows which calls it is about.
+ */
+void
+ftm_progress_report_verify(void *pool)
+{
+	StringInfoData line;
+	List	   *objects;
+	ListCell   *lc;
+	int			ndone;
+	int			ntasks = ftm_pool_tasks(pool, &ndone, &objects);
+
+	if (ntasks == 0)
+		return;
+	initStringInfo(&line);
+	appendStringInfo(&line, "verify: %d of %d", ndone, ntasks);
+	foreach(lc, objects)
+		appendStringInfo(&line, "%s%s",
+						 foreach_current_index(lc) == 0 ? ", now " : ", ",
+						 (char *) lfirst(lc));
+	ereport(NOTICE,
+			(errmsg_internal("%s", line.data)));
+	list_free(objects);
+	pfree(line.data);
 }

@@ -33,4 +33,10 @@ extern void ftm_progress_report_table(const char *table_name,
  */
 extern void ftm_progress_report_run(void *run_id);
 
+/*
+ * One line about a verification that is no part of a run; pool points to its
+ * WorkerPool.
+ */
+extern void ftm_progress_report_verify(void *pool);
+
 #endif							/* FTM_PROGRESS_H */

@@ -73,6 +73,7 @@ static void put_bars(StringInfo page, const Chart *chart, const RowSet *bars);
 static void put_tables(const Report *report);
 static void put_users(const Report *report);
 static void put_messages(const Report *report);
+static void put_verdicts(const Report *report);
 static void put_settings(const Report *report);
 static void put_versions(const Report *report);
 static void put_end(const Report *report);
@@ -101,6 +102,7 @@ ftm_report(PG_FUNCTION_ARGS)
 	put_tables(&report);
 	put_users(&report);
 	put_messages(&report);
+	put_verdicts(&report);
 	put_settings(&report);
 	put_versions(&report);
 	put_end(&report);
@@ -528,6 +530,29 @@ put_messages(const Report *report)
 		put_element(report->page, "p", NULL, "None.");
 	else
 		put_table(report->page, headings, messages, -1, -1);
+}
+
+/*
+ * What verification found of everything but tables; what is wrong comes first.
+ */
+static void
+put_verdicts(const Report *report)
+{
+	static const char *const headings[] = {"Kind", "Object", "Result",
+	"What was found", NULL};
+	RowSet	   *verdicts;
+
+	verdicts = query(report,
+					 "SELECT kind, object,"
+					 "       CASE WHEN ok THEN 'verified' ELSE 'different' END,"
+					 "       " WITHOUT_EMAILS("detail")
+					 "  FROM @schema@.ftm_run_verdict WHERE run_id = $1::bigint"
+					 " ORDER BY ok, kind, object");
+	if (verdicts->nrows == 0)
+		return;
+	put_element(report->page, "h2", NULL,
+				"Keys, sequences and everything else");
+	put_table(report->page, headings, verdicts, -1, -1);
 }
 
 /*

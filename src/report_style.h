@@ -75,8 +75,11 @@
 	"@page { margin: 15mm; }\n" \
 	"@media print { body { font-size: 10pt; }\n" \
 	" main { max-width: none; padding: 0; }\n" \
-	" table { font-size: 8pt; }\n" \
-	" th, td { padding-right: 8px; overflow-wrap: anywhere; }\n" \
+	" table { font-size: 7.5pt; }\n" \
+	" th, td { padding: 3px 8px 3px 0; }\n" \
+	" th.number { white-space: normal; }\n" \
+	" td:first-child { min-width: 0; overflow-wrap: anywhere; }\n" \
+	" td.good { min-width: 0; white-space: nowrap; }\n" \
 	" tr, svg, .figures div { break-inside: avoid; }\n" \
 	" h2, h3 { break-after: avoid; }\n" \
 	" * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }\n"

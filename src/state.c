@@ -175,6 +175,14 @@ continue_run(const RunRequest *request, int64 run_id)
 						   "       leader_started = $5::timestamptz"
 						   " WHERE run_id = $1::bigint",
 						   6, params);
+	/* What an earlier call has found is no verdict of this one. */
+	(void) ftm_state_query("UPDATE @schema@.ftm_run_table"
+						   "   SET verified = NULL, detail = NULL"
+						   " WHERE run_id = $1::bigint AND verified IS NOT NULL",
+						   1, params);
+	(void) ftm_state_query("DELETE FROM @schema@.ftm_run_verdict"
+						   " WHERE run_id = $1::bigint",
+						   1, params);
 	ftm_state_log(run_id, "LOG", NULL, "run continues");
 }
 
@@ -475,6 +483,22 @@ ftm_state_table_verified(int64 run_id, const VerifyResult *verdict)
 	if (!verdict->ok)
 		ftm_state_log(run_id, "ERROR", verdict->object,
 					  psprintf("verification: %s", verdict->detail));
+}
+
+void
+ftm_state_verdict(int64 run_id, const VerifyResult *verdict)
+{
+	const char *params[5] = {int64_text(run_id), verdict->kind,
+		verdict->object, verdict->ok ? "t" : "f", verdict->detail};
+
+	(void) ftm_state_query("INSERT INTO @schema@.ftm_run_verdict"
+						   " (run_id, kind, object, ok, detail)"
+						   " VALUES ($1::bigint, $2, $3, $4::boolean, $5)",
+						   5, params);
+	if (!verdict->ok)
+		ftm_state_log(run_id, "ERROR", NULL,
+					  psprintf("verification: %s %s: %s", verdict->kind,
+							   verdict->object, verdict->detail));
 }
 
 void

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * state.h
- *		The run's state: ftm_run, ftm_run_table, ftm_log.
+ *		The run's state: ftm_run, ftm_run_*, ftm_log.
  *
  * Called in workers only, inside a transaction of the caller's: the leader's
  * own transaction ends with an error whenever a run fails, and would take the
@@ -113,6 +113,9 @@ extern void ftm_state_table_loaded(const TableTask *task, uint64 map_digest,
 /* Verification's verdict on a table of the run. */
 extern void ftm_state_table_verified(int64 run_id,
 									 const VerifyResult *verdict);
+
+/* A verdict on anything else, which is not there yet. */
+extern void ftm_state_verdict(int64 run_id, const VerifyResult *verdict);
 
 /*
  * One line for ftm_log, and for the log file once the transaction has

@@ -387,6 +387,27 @@ ftm_step_check_freeze(Leader *leader)
 				 errdetail_internal("%s", verdict->detail)));
 }
 
+void
+ftm_step_record_verdicts(Leader *leader)
+{
+	StringInfoData payload;
+	List	   *others = NIL;
+	ListCell   *lc;
+
+	foreach(lc, leader->verdicts)
+	{
+		if (strcmp(((VerifyResult *) lfirst(lc))->kind, "table") != 0)
+			others = lappend(others, lfirst(lc));
+	}
+
+	initStringInfo(&payload);
+	pq_sendint32(&payload, list_length(others));
+	foreach(lc, others)
+		ftm_task_put_verdict(&payload, lfirst(lc));
+	(void) ftm_pool_call(leader->pool, POOL_KEEPER, COMMAND_RECORD_VERDICTS,
+						 &payload);
+}
+
 /*
  * Fails closed: anything that is not ok ends the call with an error.
  */

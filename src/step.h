@@ -58,6 +58,12 @@ extern void ftm_step_verify(Leader *leader);
 /* Was the source written to while the run went on? */
 extern void ftm_step_check_freeze(Leader *leader);
 
+/*
+ * Have the keeper write down what was found about anything but tables, whose
+ * verdicts the workers have written.
+ */
+extern void ftm_step_record_verdicts(Leader *leader);
+
 /* Error if any verdict is not ok. */
 extern void ftm_step_raise_verdict(Leader *leader);
 

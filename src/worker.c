@@ -68,6 +68,7 @@ static void fail_run(StringInfo command, StringInfo answer);
 static void end_run(StringInfo command, StringInfo answer);
 static void record_activity(StringInfo command, StringInfo answer);
 static void log_message(StringInfo command, StringInfo answer);
+static void record_verdicts(StringInfo command, StringInfo answer);
 static void check_users(StringInfo command, StringInfo answer);
 static void migrate_users(StringInfo command, StringInfo answer);
 static void match_users(StringInfo command, StringInfo answer);
@@ -100,6 +101,7 @@ static const struct
 	{COMMAND_END_RUN, "end run", end_run},
 	{COMMAND_RECORD_ACTIVITY, "record activity of source", record_activity},
 	{COMMAND_LOG, "write log", log_message},
+	{COMMAND_RECORD_VERDICTS, "record verdicts", record_verdicts},
 	{COMMAND_CHECK_USERS, "check users", check_users},
 	{COMMAND_MIGRATE_USERS, "create users", migrate_users},
 	{COMMAND_MATCH_USERS, "match users", match_users},
@@ -160,6 +162,10 @@ ftm_worker_main(Datum main_arg)
 	command_queue = shm_mq_attach(queue, segment, NULL);
 
 	ftm_worker_set_up_session(header);
+	/* By which ftm_progress knows whose worker it is. */
+	SetConfigOption("application_name",
+					psprintf("ftmigrate for PID %d", MyBgworkerEntry->bgw_notify_pid),
+					PGC_USERSET, PGC_S_SESSION);
 
 	MemoryContextSwitchTo(TopMemoryContext);
 	initStringInfo(&command);
@@ -390,6 +396,17 @@ log_message(StringInfo command, StringInfo answer pg_attribute_unused())
 	MemoryContext outer = begin_transaction();
 
 	ftm_state_log_figures(worker.run_id, level, NULL, message, figures);
+	commit_transaction(outer);
+}
+
+static void
+record_verdicts(StringInfo command, StringInfo answer pg_attribute_unused())
+{
+	int			count = (int) pq_getmsgint(command, 4);
+	MemoryContext outer = begin_transaction();
+
+	for (int i = 0; i < count; i++)
+		ftm_state_verdict(worker.run_id, ftm_task_get_verdict(command));
 	commit_transaction(outer);
 }
 

@@ -185,4 +185,110 @@ is($state, '22023', 'a relative path is refused');
 ($state) = $target->sql_error(q(LOAD 'ftmigrate'; SET ROLE watcher; SET ftmigrate.log_file = '/tmp/x'));
 is($state, '42501', 'the log file is for superusers to decide');
 
+# ---------------------------------------------------------------------------
+# The steps after the load
+# ---------------------------------------------------------------------------
+
+# Locks are granted in the order in which they were asked for.  So a table that
+# nothing refers to can be withheld from each step that needs it, one by one.
+# Its generated column waits for a lock of its own.
+$_->sql(<<'SQL') foreach $source, $target;
+CREATE FUNCTION public.waits(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+	'BEGIN PERFORM pg_catalog.pg_advisory_xact_lock_shared(42); RETURN n; END';
+CREATE TABLE public.alone (id int PRIMARY KEY, waited int GENERATED ALWAYS AS (public.waits(id)) STORED);
+SQL
+$source->sql('ALTER TABLE public.alone OWNER TO postgres; INSERT INTO public.alone VALUES (1)');
+$target->sql(q(ALTER DATABASE postgres RESET ftmigrate.log_file; SELECT ftm_rollback(max(run_id)) FROM ftm_run));
+
+# Asks for the table, and waits until the request is queued (or granted; then
+# the preflight can still read it).
+sub withhold
+{
+	my ($granted) = @_;
+	my $mode = $granted ? 'ACCESS SHARE' : 'ACCESS EXCLUSIVE';
+	my $call = $target->start_sql("BEGIN; LOCK TABLE public.alone IN $mode MODE; SELECT pg_sleep(600)");
+	my $condition = $granted ? q(wait_event = 'PgSleep') : q(wait_event_type = 'Lock' AND query LIKE 'BEGIN; LOCK%');
+
+	return [ $call, $target->wait_for_pid("$condition AND backend_type = 'client backend'") ];
+}
+
+sub let_go
+{
+	my ($call, $pid) = @{ $_[0] };
+
+	$target->sql("SELECT pg_terminate_backend($pid)");
+	$call->finish;
+	return;
+}
+
+# Waits until everything but that table is done in a step.
+sub wait_for_step
+{
+	my ($step, $run_id) = @_;
+
+	$target->wait_for(
+		"SELECT count(*) = 1 FROM ftm_progress WHERE table_name IS NULL AND step = '$step' AND tasks_done = tasks - 1 AND run_id IS NOT DISTINCT FROM $run_id");
+	return;
+}
+
+my $holder_of_load = withhold(1);
+$run = $target->start_sql('SELECT ftm_run_migration(users => false)');
+$target->wait_for(
+	q(SELECT count(*) = 1 FROM ftm_progress WHERE table_name = 'public.alone' AND waiting_for LIKE 'Lock:%'));
+my $holder_of_analyze = withhold(0);
+let_go($holder_of_load);
+my $run_id = $target->sql('SELECT max(run_id) FROM ftm_run');
+wait_for_step('analyze tables', $run_id);
+is( progress('step, status, tasks_done', q(table_name = 'public.alone')),
+	'analyze|loaded|', 'a table that is being analyzed');
+# ANALYZE asks more than once.
+my $holder_of_verify = $holder_of_analyze;
+foreach (1 .. 10)
+{
+	my $next = withhold(0);
+
+	let_go($holder_of_verify);
+	$holder_of_verify = $next;
+	$target->wait_for(
+		"SELECT count(*) = 1 FROM ftm_progress WHERE waiting_for = 'Lock: relation, held by $next->[1]'");
+	last if progress('step', q(table_name = 'public.alone')) eq 'verify';
+}
+wait_for_step('verify', $run_id);
+my $leader = $target->sql(q(SELECT leader_pid FROM ftm_run WHERE status = 'running'));
+is( progress(qq(step, status, worker_pid IN (SELECT pid FROM pg_stat_activity WHERE application_name = 'ftmigrate for PID $leader'), waiting_for LIKE 'Lock: relation, held by %'),
+		q(table_name = 'public.alone')),
+	'verify|loaded|t|t', 'a table that is being verified, and by whom');
+is( progress('count(*)', q(table_name <> 'public.alone' AND status <> 'verified')),
+	'0', 'the others are verified');
+is( progress('percent', 'table_name IS NULL'),
+	$target->sql(q(SELECT round(100 * sum(estimated_bytes) FILTER (WHERE table_name <> 'public.alone') / sum(estimated_bytes), 1)
+		FROM ftm_run_table WHERE run_id = ) . $run_id),
+	'how much is verified');
+let_go($holder_of_verify);
+($exit, $stdout, $stderr) = $run->finish;
+is($exit, 0, 'the run succeeds once more') or diag $stderr;
+like($stderr, qr/NOTICE: +\w+: +analyze tables: \d+ of \d+\n/, 'it has told about its last steps');
+like($stderr, qr/NOTICE: +\w+: +verify: \d+ of \d+, [\d:]+ left\n/, 'and how long they would take');
+is( $target->sql("SELECT kind, ok, count(*) > 1 FROM ftm_run_verdict WHERE run_id = $run_id GROUP BY 1, 2 ORDER BY 1"),
+	"foreign key|t|t\nfreeze|t|f\nindexes and constraints|t|t\nschema|t|t\nuser map|t|f",
+	'what was verified beside the tables remains');
+
+# A verification that is no run.
+$other->query_safe('BEGIN; SELECT pg_advisory_xact_lock(42)');
+my $verify = $target->start_sql(q(SELECT bool_and(ok) FROM ftm_verify(include => '{alone,devices}')));
+wait_for_step('verify', 'NULL::bigint');
+is( progress(q(table_name, step, waiting_for, (SELECT count(*) FROM pg_stat_activity a WHERE a.pid = worker_pid)), 'run_id IS NULL AND table_name IS NOT NULL'),
+	"public.alone|verify|Lock: advisory, held by $holder|1",
+	'ftm_verify() is seen, too');
+is( progress('worker_pid', 'run_id IS NULL AND table_name IS NULL'),
+	$target->sql(q(SELECT pid FROM pg_stat_activity WHERE query LIKE '%bool\_and(ok) FROM ftm\_verify%' AND pid <> pg_backend_pid())),
+	'and who has called it');
+$target->wait_for(
+	q(SELECT count(*) > 0 FROM pg_stat_activity
+	  WHERE query LIKE 'SELECT bool\_and(ok)%' AND query_start < clock_timestamp() - interval '1 s'));
+$other->query_safe('COMMIT');
+($exit, $stdout, $stderr) = $verify->finish;
+is($stdout, "t\n", 'it finds no difference');
+like($stderr, qr/NOTICE: +\w+: +verify: \d+ of \d+, now public\.alone/, 'and says what it is doing');
+
 done_testing();

@@ -19,6 +19,8 @@ like($message, qr/there is no run/, 'no run, no report');
 my $hostile = q("<script>alert('x')</script> & ""sons"" é");
 $_->sql(qq(CREATE TABLE public.$hostile (id int)))  foreach $source, $target;
 $source->sql(qq(ALTER TABLE public.$hostile OWNER TO postgres; INSERT INTO public.$hostile VALUES (1)));
+$_->sql(q(CREATE TABLE public."it's" (n serial)))  foreach $source, $target;
+$source->sql(q(ALTER TABLE public."it's" OWNER TO postgres));
 $target->sql(qq(ALTER TABLE public.$hostile ADD CONSTRAINT "no mallory\@example.com" CHECK (false)));
 $target->sql_error('SELECT ftm_run_migration(users => false)');
 
@@ -64,7 +66,7 @@ sub xpath
 	my ($path) = @_;
 	return $target->sql(qq(SELECT unnest(xpath('$path', $xml, $ns))::text));
 }
-is( xpath(q(//h:td[. = "public.sensor_readings"]/following-sibling::h:td[1]/text())),
+is( xpath(q(//h:td[. = "public.sensor_readings"][1]/following-sibling::h:td[1][../h:td[9]]/text())),
 	'30,000', 'rows of a table');
 is( xpath(q(//h:td[. = "public.sensor_readings"]/following-sibling::h:td[7]/text())),
 	$target->sql(q(SELECT target_checksum FROM ftm_run_table WHERE table_name = 'public.sensor_readings')),
@@ -74,6 +76,16 @@ is( xpath(q(//h:td[. = "public.sensor_readings"]/following-sibling::h:td[8]/text
 is( scalar(split /\n/, xpath(q(//h:h2[. = "Tables"]/following-sibling::h:div[1]//h:tbody/h:tr/h:td[1]/text()))),
 	$target->sql('SELECT count(*) FROM ftm_run_table'),
 	'every table is there');
+is( xpath(q(//h:h2[starts-with(., "Keys, sequences")]/following-sibling::h:div[1]//h:tbody/h:tr[h:td[1] = "foreign key" and h:td[3] = "verified"]/h:td[2]/text())),
+	$target->sql(q(SELECT format('%I on %s', conname, conrelid::regclass) FROM (
+		SELECT conname, conrelid FROM pg_constraint WHERE contype = 'f' AND conparentid = 0
+			AND (conrelid IN (SELECT relid FROM ftm_run_table WHERE run_id = 1)
+				OR confrelid IN (SELECT relid FROM ftm_run_table WHERE run_id = 1))) k
+		ORDER BY 1)) =~ s/ on / on public./gr,
+	'every foreign key is there');
+is( xpath(q(//h:h2[starts-with(., "Keys, sequences")]/following-sibling::h:div[1]//h:tbody/h:tr[h:td[1] = "sequence"]/h:td[2]/text())),
+	qq(public."it's_n_seq"),
+	'and every sequence');
 is( xpath(q(//h:td[. = "PostgreSQL of the target"]/following-sibling::h:td/text())),
 	$target->sql(q(SELECT split_part(current_setting('server_version'), ' ', 1))),
 	'version of the target');
