@@ -89,7 +89,8 @@ $(REGRESS_PREP):
 
 check-tap: $(initdb_template)
 	rm -rf tmp_check && mkdir tmp_check
-	TESTDIR='$(CURDIR)' TEMP_CONFIG='$(CURDIR)/$(TEMP_CONFIG)' \
+	TESTDIR='$(CURDIR)' TESTDATADIR='$(CURDIR)/tmp_check' \
+	TESTLOGDIR='$(CURDIR)/tmp_check/log' TEMP_CONFIG='$(CURDIR)/$(TEMP_CONFIG)' \
 	PG_REGRESS='$(top_builddir)/src/test/regress/pg_regress' \
 	$(with_temp_install) $(prove) $(PG_PROVE_FLAGS) $(PROVE_FLAGS) \
 	$(or $(TESTS:%=test/t/%.pl),$(sort $(wildcard test/t/*.pl)))

@@ -1,9 +1,8 @@
 --
--- The benchmark's source: psql -v rows=4000000 -f data.sql
+-- The benchmark's source: psql -v readings=4000000 -v events=1000000 -v users=10000
 --
--- sensor readings with a primary key and three indexes, a quarter as many event
--- logs with a document and the id of a user, and one user per 400 readings.
--- Same rows, same data.
+-- Sensor readings with a primary key and three indexes, event logs with a
+-- document and the id of a user, and the users.  Same sizes, same data.
 --
 
 \set ON_ERROR_STOP on
@@ -14,7 +13,7 @@ CREATE SCHEMA auth;
 CREATE TABLE auth.users (id uuid PRIMARY KEY, email text);
 INSERT INTO auth.users
 SELECT md5('user' || n)::uuid, 'user' || n || '@example.com'
-FROM generate_series(1, :rows / 400) AS n;
+FROM generate_series(1, :users) AS n;
 
 CREATE TABLE public.sensor_readings (
 	id bigint NOT NULL,
@@ -35,7 +34,7 @@ SELECT n, md5('unit' || n % 997)::uuid, md5('device' || n % 4999)::uuid,
 	-(n % 90), timestamptz '2025-01-01 00:00:00Z' + n * interval '7 seconds',
 	timestamptz '2025-01-01 00:00:02Z' + n * interval '7 seconds',
 	(ARRAY['lora', 'ble', 'manual'])[1 + n % 3]
-FROM generate_series(1, :rows) AS n;
+FROM generate_series(1, :readings) AS n;
 ALTER TABLE public.sensor_readings ADD PRIMARY KEY (id);
 CREATE INDEX readings_unit ON public.sensor_readings (unit_id, recorded_at);
 CREATE INDEX readings_device ON public.sensor_readings (device_id);
@@ -49,11 +48,11 @@ CREATE TABLE public.event_logs (
 	created_at timestamptz NOT NULL
 );
 INSERT INTO public.event_logs
-SELECT n, md5('user' || 1 + n % (:rows / 400))::uuid, 'event.' || n % 40,
+SELECT n, md5('user' || 1 + n % :users)::uuid, 'event.' || n % 40,
 	jsonb_build_object('n', n, 'unit', md5('unit' || n % 997), 'changes',
 		jsonb_build_object('from', n % 60, 'to', n % 59), 'note', repeat('x', n % 80)),
 	timestamptz '2025-01-01 00:00:00Z' + n * interval '31 seconds'
-FROM generate_series(1, :rows / 4) AS n;
+FROM generate_series(1, :events) AS n;
 ALTER TABLE public.event_logs ADD PRIMARY KEY (id);
 CREATE INDEX event_logs_actor ON public.event_logs (actor_id);
-VACUUM ANALYZE;
+VACUUM (FREEZE, ANALYZE) public.sensor_readings, public.event_logs, auth.users;

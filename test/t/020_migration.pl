@@ -70,9 +70,11 @@ is( $target->sql(
 	),
 	'1',
 	'statistics are there');
+
+# Since 16 a table grows by several pages at a time, and the last stay empty.
 $target->sql('CREATE EXTENSION pg_visibility');
 is( $target->sql(
-		q(SELECT count(*) FROM pg_visibility_map('public.sensor_readings') WHERE NOT all_frozen)
+		q(SELECT count(*) FROM pg_visibility_map('public.sensor_readings') WHERE NOT all_frozen AND blkno <= (SELECT max((ctid::text::point)[0]) FROM public.sensor_readings))
 	),
 	'0',
 	'all pages are frozen');
