@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "check.h"
+#include "ftmigrate.h"
 #include "compat.h"
 
 /* hash_record_extended() and client_connection_check_interval came with it. */
@@ -111,31 +112,32 @@ ftm_check_session_settings(Preflight *preflight)
 }
 
 /*
- * A run has one connection for itself and one for each worker.  One more is
- * opened, and kept for the next checks, so that a limit that cannot be read,
- * such as a pooler's, is at least not 1.
+ * A run has one connection for itself and ftmigrate.streams for each worker.
+ * One more is opened, and kept for the next checks, so that a limit that cannot
+ * be read, such as a pooler's, is at least not 1.
  */
 void
 ftm_check_connection_limit(Preflight *preflight)
 {
 	char	   *limit = NULL;
 	int64		available;
+	int			wanted = preflight->workers * ftm_streams + 1;
 
 	preflight->second = ftm_source_connect(preflight->server,
 										   preflight->context);
 	available = free_connections(preflight, &limit) + 2;
-	if (available <= preflight->workers)
+	if (available < wanted)
 		ftm_check_fail(preflight, ERRCODE_TOO_MANY_CONNECTIONS,
 					   psprintf("Free connections to the source: " INT64_FORMAT ", because of %s; a run with %d workers needs %d.",
-								available, limit, preflight->workers,
-								preflight->workers + 1),
+								available, limit, preflight->workers, wanted),
+					   ftm_streams > 1 ?
+					   "Lower ftmigrate.workers or ftmigrate.streams, close other connections, or raise that limit." :
 					   psprintf("Set ftmigrate.workers to " INT64_FORMAT " or less, close other connections, or raise that limit.",
 								Max(available - 1, 1)));
 	else
 		ftm_check_pass(preflight,
 					   psprintf("A run with %d workers needs %d connections, and about " INT64_FORMAT " are free.",
-								preflight->workers, preflight->workers + 1,
-								available));
+								preflight->workers, wanted, available));
 }
 
 /*

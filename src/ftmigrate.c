@@ -25,6 +25,7 @@
 
 #include "ftmigrate.h"
 #include "runlog.h"
+#include "streams.h"
 
 PG_MODULE_MAGIC;
 
@@ -32,6 +33,7 @@ void		_PG_init(void);
 
 int			ftm_workers;
 int			ftm_connect_timeout;
+int			ftm_streams;
 int			ftm_network_timeout;
 int			ftm_lock_timeout;
 int			ftm_retries;
@@ -52,6 +54,13 @@ _PG_init(void)
 							"The source sees one connection more than this.",
 							&ftm_workers,
 							2, 1, 64,
+							PGC_USERSET, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("ftmigrate.streams",
+							"Number of connections over which a worker reads a large table.",
+							"For sources that are far away or slow.",
+							&ftm_streams,
+							1, 1, MAX_STREAMS,
 							PGC_USERSET, 0,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("ftmigrate.connect_timeout",

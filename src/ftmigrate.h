@@ -26,6 +26,7 @@
 /* Settings; see ftmigrate.c for their meaning, units and bounds. */
 extern int	ftm_workers;
 extern int	ftm_connect_timeout;
+extern int	ftm_streams;
 extern int	ftm_network_timeout;
 extern int	ftm_lock_timeout;
 extern int	ftm_retries;

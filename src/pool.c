@@ -151,6 +151,7 @@ ftm_pool_describe_session(PoolHeader *header)
 	GetUserIdAndSecContext(&header->current_user, &header->security_context);
 	header->connect_timeout = ftm_connect_timeout;
 	header->network_timeout = ftm_network_timeout;
+	header->streams = ftm_streams;
 	header->lock_timeout = ftm_lock_timeout;
 	header->maintenance_work_mem = maintenance_work_mem;
 	strlcpy(header->log_file, ftm_log_file, MAXPGPATH);

@@ -64,6 +64,7 @@ typedef struct PoolHeader
 	int			connect_timeout;
 	int			network_timeout;
 	int			lock_timeout;
+	int			streams;
 	int			maintenance_work_mem;
 	char		log_file[MAXPGPATH];
 } PoolHeader;

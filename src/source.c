@@ -39,6 +39,9 @@ struct SourceConnection
 	PGconn	   *connection;		/* NULL once closed */
 	PGresult   *result;			/* being looked at, freed on error */
 	char	   *copy_data;		/* libpq's buffer of the last COPY message */
+	bool		copy_starting;	/* COPY was sent, and not answered yet */
+	int			copy_columns;	/* what is expected of the answer */
+	bool		copy_binary;
 	char	   *server_name;	/* of the foreign server, for messages */
 	bool		holds_fd;		/* AcquireExternalFD() succeeded */
 	MemoryContextCallback callback;
@@ -90,6 +93,8 @@ static bool verifies_host(const SourceConnection *source);
 static void set_up_session(SourceConnection *source);
 static void wait_for_socket(SourceConnection *source, int events,
 							TimestampTz deadline, const SourceServer *server);
+static void wait_for_any_socket(SourceConnection *const *sources, int count);
+static void finish_copy_start(SourceConnection *source);
 static PGresult *get_result(SourceConnection *source);
 static PGresult *get_last_result(SourceConnection *source);
 static void send_query(SourceConnection *source, const char *sql,
@@ -300,6 +305,35 @@ wait_for_socket(SourceConnection *source, int events, TimestampTz deadline,
 }
 
 /*
+ * Wait until one of the sources' sockets is readable.
+ */
+static void
+wait_for_any_socket(SourceConnection *const *sources, int count)
+{
+	WaitEventSet *events;
+	WaitEvent	event;
+
+	events = ftm_create_wait_event_set(CurrentMemoryContext, count + 2);
+	(void) AddWaitEventToSet(events, WL_LATCH_SET, PGINVALID_SOCKET,
+							 MyLatch, NULL);
+	(void) AddWaitEventToSet(events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET,
+							 NULL, NULL);
+	for (int i = 0; i < count; i++)
+	{
+		if (sources[i] != NULL)
+			(void) AddWaitEventToSet(events, WL_SOCKET_READABLE,
+									 PQsocket(sources[i]->connection),
+									 NULL, NULL);
+	}
+	(void) WaitEventSetWait(events, -1, &event, 1, ftm_wait_event());
+
+	/* Freed first: an interrupt would leave its file descriptor open. */
+	FreeWaitEventSet(events);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/*
  * Pin the session's settings, then make sure that the timeouts really are off.
  */
 static void
@@ -371,9 +405,6 @@ ftm_source_wait_any(SourceConnection *const *sources, int count)
 {
 	for (;;)
 	{
-		WaitEventSet *events;
-		WaitEvent	event;
-
 		for (int i = 0; i < count; i++)
 		{
 			if (sources[i] == NULL)
@@ -384,25 +415,7 @@ ftm_source_wait_any(SourceConnection *const *sources, int count)
 			if (!PQisBusy(sources[i]->connection))
 				return i;
 		}
-
-		events = ftm_create_wait_event_set(CurrentMemoryContext, count + 2);
-		(void) AddWaitEventToSet(events, WL_LATCH_SET, PGINVALID_SOCKET,
-								 MyLatch, NULL);
-		(void) AddWaitEventToSet(events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET,
-								 NULL, NULL);
-		for (int i = 0; i < count; i++)
-		{
-			if (sources[i] != NULL)
-				(void) AddWaitEventToSet(events, WL_SOCKET_READABLE,
-										 PQsocket(sources[i]->connection),
-										 NULL, NULL);
-		}
-		(void) WaitEventSetWait(events, -1, &event, 1, ftm_wait_event());
-
-		/* Freed first: an interrupt would leave its file descriptor open. */
-		FreeWaitEventSet(events);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
+		wait_for_any_socket(sources, count);
 	}
 }
 
@@ -462,19 +475,32 @@ ftm_source_copy_begin(SourceConnection *source, const char *sql,
 					  int ncolumns, bool binary)
 {
 	send_query(source, sql, 0, NULL);
+	source->copy_starting = true;
+	source->copy_columns = ncolumns;
+	source->copy_binary = binary;
+}
+
+/*
+ * Read the answer to COPY.
+ */
+static void
+finish_copy_start(SourceConnection *source)
+{
+	source->copy_starting = false;
 	source->result = get_result(source);
 	if (source->result == NULL)
 		report_lost_connection(source);
 	check_result(source, PGRES_COPY_OUT);
-	if (PQnfields(source->result) != ncolumns ||
-		PQbinaryTuples(source->result) != (binary ? 1 : 0))
+	if (PQnfields(source->result) != source->copy_columns ||
+		PQbinaryTuples(source->result) != (source->copy_binary ? 1 : 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_PROTOCOL_VIOLATION),
 				 errmsg("source \"%s\" sends %d columns in %s format, expected %d in %s format",
 						source->server_name,
 						PQnfields(source->result),
 						PQbinaryTuples(source->result) ? "binary" : "text",
-						ncolumns, binary ? "binary" : "text")));
+						source->copy_columns,
+						source->copy_binary ? "binary" : "text")));
 	clear_result(source);
 }
 
@@ -488,13 +514,19 @@ ftm_source_copy_read(SourceConnection *source, char **data, bool wait)
 		PQfreemem(source->copy_data);
 	source->copy_data = NULL;
 
-	while ((length = PQgetCopyData(source->connection, &source->copy_data,
-								   true)) == 0)
+	for (;;)
 	{
-		if (!wait)
-			return 0;
+		if (source->copy_starting &&
+			(wait || !PQisBusy(source->connection)))
+			finish_copy_start(source);
+		length = source->copy_starting ? 0 :
+			PQgetCopyData(source->connection, &source->copy_data, true);
+		if (length != 0)
+			break;
 
 		/* Often more has arrived meanwhile: wait only if it has not. */
+		if (tried && !wait)
+			return 0;
 		if (tried)
 			wait_for_socket(source, WL_SOCKET_READABLE, 0, NULL);
 		if (!PQconsumeInput(source->connection))
@@ -513,6 +545,12 @@ ftm_source_copy_read(SourceConnection *source, char **data, bool wait)
 	}
 	*data = source->copy_data;
 	return length;
+}
+
+void
+ftm_source_copy_wait(SourceConnection *const *sources, int count)
+{
+	wait_for_any_socket(sources, count);
 }
 
 /*

@@ -86,14 +86,21 @@ extern void ftm_source_import_snapshot(SourceConnection *source,
 extern void ftm_source_end_snapshot(SourceConnection *source);
 
 /*
- * COPY ... TO STDOUT.  ftm_source_copy_read() returns the length of the next
- * CopyData message, *data pointing to it until the next call; 0 if none has
- * arrived yet and wait is false; -1 at the end of the stream, when the
- * server's command completion has been read and was in order.
+ * COPY ... TO STDOUT.  ftm_source_copy_begin() sends the statement and does not
+ * wait; what is wrong with it is an error of the first read.
+ *
+ * ftm_source_copy_read() returns the length of the next CopyData message, *data
+ * pointing to it until the next call; 0 if none has arrived yet and wait is
+ * false; -1 at the end of the stream, when the server's command completion has
+ * been read and was in order.
+ *
+ * ftm_source_copy_wait() waits until it is worth trying to read from one of
+ * count connections again, NULLs among them being skipped.
  */
 extern void ftm_source_copy_begin(SourceConnection *source, const char *sql,
 								  int ncolumns, bool binary);
 extern int	ftm_source_copy_read(SourceConnection *source, char **data,
 								 bool wait);
+extern void ftm_source_copy_wait(SourceConnection *const *sources, int count);
 
 #endif							/* FTM_SOURCE_H */

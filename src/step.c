@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_class.h"
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -108,6 +109,11 @@ ftm_step_load_tables(Leader *leader)
 		load->binary = table->binary;
 		load->replace = leader->options->replace;
 		load->copy_sql = table->copy_sql;
+		load->copy_query_length = (int) table->copy_query_length;
+		if (table->source->uses_heap &&
+			table->source->relkind == RELKIND_RELATION)
+			load->source_table = ftm_catalog_quote_qualified(table->source->schema,
+															 table->source->name);
 		load->fingerprint = table->fingerprint;
 		load->checksum = build_checksum(leader, table);
 		if (leader->options->import != NULL)

@@ -70,6 +70,8 @@ ftm_task_put_table(StringInfo buffer, const TableTask *task)
 	pq_sendbyte(buffer, task->binary);
 	pq_sendbyte(buffer, task->replace);
 	ftm_task_put_string(buffer, task->copy_sql);
+	pq_sendint32(buffer, task->copy_query_length);
+	ftm_task_put_string(buffer, task->source_table);
 	ftm_task_put_string(buffer, task->file);
 	ftm_task_put_string(buffer, task->file_sha256);
 	pq_sendint64(buffer, task->fingerprint);
@@ -95,6 +97,8 @@ ftm_task_get_table(StringInfo buffer)
 	task->binary = pq_getmsgbyte(buffer);
 	task->replace = pq_getmsgbyte(buffer);
 	task->copy_sql = ftm_task_get_string(buffer);
+	task->copy_query_length = (int) pq_getmsgint(buffer, 4);
+	task->source_table = ftm_task_get_string(buffer);
 	task->file = ftm_task_get_string(buffer);
 	task->file_sha256 = ftm_task_get_string(buffer);
 	task->fingerprint = pq_getmsgint64(buffer);

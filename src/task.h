@@ -27,6 +27,9 @@ typedef struct TableTask
 	bool		binary;
 	bool		replace;		/* existing => 'truncate' */
 	char	   *copy_sql;
+	int			copy_query_length;	/* where a condition may be put into it */
+	char	   *source_table;	/* qualified and quoted, if it may be read in
+								 * ranges of blocks; else NULL */
 	char	   *file;			/* import: where the rows are; else NULL */
 	char	   *file_sha256;
 	uint64		fingerprint;

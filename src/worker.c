@@ -41,6 +41,7 @@
 #include "pool.h"
 #include "rollback.h"
 #include "state.h"
+#include "streams.h"
 #include "target.h"
 #include "users.h"
 
@@ -54,7 +55,11 @@ typedef struct Worker
 	int			index;			/* in the pool */
 	int64		run_id;			/* 0 before it is known */
 	bool		run_ended;		/* keeper: the leader said how it ended */
-	SourceConnection *source;	/* in the run's snapshot */
+	Oid			serverid;		/* of the source, to make sure */
+	char	   *server_name;	/* NULL if there is none */
+	char	   *snapshot;		/* of the run */
+	SourceConnection *source;	/* in that snapshot */
+	SourceConnection *sources[MAX_STREAMS]; /* the same, and more if needed */
 	UserMap    *map;
 } Worker;
 
@@ -174,8 +179,11 @@ ftm_worker_main(Datum main_arg)
 
 	if (worker.index == POOL_KEEPER && worker.run_id != 0 && !worker.run_ended)
 		record_lost_leader();
-	if (worker.source != NULL)
-		ftm_source_disconnect(worker.source);
+	for (int i = 0; i < MAX_STREAMS; i++)
+	{
+		if (worker.sources[i] != NULL)
+			ftm_source_disconnect(worker.sources[i]);
+	}
 	proc_exit(0);
 }
 
@@ -219,6 +227,7 @@ ftm_worker_set_up_session(const PoolHeader *header)
 					PGC_SUSET, PGC_S_SESSION);
 	ftm_connect_timeout = header->connect_timeout;
 	ftm_network_timeout = header->network_timeout;
+	ftm_streams = header->streams;
 	ftm_target_pin_session();
 
 	/* CurrentUserId, which transactions restore from now on. */
@@ -507,35 +516,43 @@ roll_back(StringInfo command, StringInfo answer)
 }
 
 /*
- * Connect to the source and enter the run's snapshot.  Both the connection and
- * the user map last as long as the worker.  An import has no source.
+ * A connection to the source, in the run's snapshot.  It lasts as long as the
+ * worker.
+ */
+static SourceConnection *
+connect_source(void)
+{
+	SourceServer *server = ftm_options_source_server(worker.server_name);
+	SourceConnection *source;
+
+	if (server->serverid != worker.serverid)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("server \"%s\" was replaced by another during the call",
+						worker.server_name)));
+	source = ftm_source_connect(server, TopMemoryContext);
+	ftm_source_import_snapshot(source, worker.snapshot);
+	return source;
+}
+
+/*
+ * Connect to the source, unless there is none: an import reads files.  The user
+ * map lasts as long as the worker, too.
  */
 static void
 open_source(StringInfo command, StringInfo answer pg_attribute_unused())
 {
-	SourceServer *server;
-	Oid			serverid;
-	char	   *name;
-	char	   *snapshot;
-	MemoryContext outer;
+	MemoryContext outer = MemoryContextSwitchTo(TopMemoryContext);
 
 	worker.run_id = pq_getmsgint64(command);
-	serverid = pq_getmsgint(command, 4);
-	name = ftm_task_get_string(command);
-	snapshot = ftm_task_get_string(command);
+	worker.serverid = pq_getmsgint(command, 4);
+	worker.server_name = ftm_task_get_string(command);
+	worker.snapshot = ftm_task_get_string(command);
+	MemoryContextSwitchTo(outer);
 
 	outer = begin_transaction();
-	if (name != NULL)
-	{
-		server = ftm_options_source_server(name);
-		if (server->serverid != serverid)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_IN_USE),
-					 errmsg("server \"%s\" was replaced by another during the call",
-							name)));
-		worker.source = ftm_source_connect(server, TopMemoryContext);
-		ftm_source_import_snapshot(worker.source, snapshot);
-	}
+	if (worker.server_name != NULL)
+		worker.source = worker.sources[0] = connect_source();
 	worker.map = ftm_usermap_load(TopMemoryContext);
 	commit_transaction(outer);
 }
@@ -586,6 +603,26 @@ load_table_callback(void *arg)
 		errhint("Another session uses the table.  End it, or raise ftmigrate.lock_timeout, and call the function again.");
 }
 
+/*
+ * The table's rows over several connections, if it is worth that; else NULL.
+ * The connections last as long as the worker.
+ */
+static CopyOrigin *
+open_streams(const TableTask *task)
+{
+	int64		blocks;
+	int			count = ftm_streams_wanted(task, worker.source, &blocks);
+
+	if (count == 1)
+		return NULL;
+	for (int i = 1; i < count; i++)
+	{
+		if (worker.sources[i] == NULL)
+			worker.sources[i] = connect_source();
+	}
+	return ftm_streams_create(task, worker.sources, count, blocks);
+}
+
 static void
 load_table(StringInfo command, StringInfo answer)
 {
@@ -615,6 +652,8 @@ load_table(StringInfo command, StringInfo answer)
 		file_callback.previous = error_context_stack;
 		error_context_stack = &file_callback;
 	}
+	else
+		origin = open_streams(task);
 	ftm_load_table(task, worker.source, origin, worker.map, &result);
 	commit_transaction(outer);
 
