@@ -2,7 +2,8 @@
 #
 #   make && make install   build, and install with the pg_config in PATH
 #   make installcheck      regression and isolation tests on a running server
-#   make check-KIND        tests of a KIND (unit, fuzz, regress, isolation, tap)
+#   make check-KIND        tests of a KIND (unit, fuzz, regress, isolation, tap,
+#                          instructions)
 #                          on servers of their own, made by make tmp-install;
 #                          TESTS="name ..." runs some of them
 #
@@ -87,13 +88,19 @@ check-isolation: $(REGRESS_PREP) $(initdb_template)
 $(REGRESS_PREP):
 	$(MKDIR_P) $(@D) && ln -s ../expected $@
 
-check-tap: $(initdb_template)
-	rm -rf tmp_check && mkdir tmp_check
+tap_check = rm -rf tmp_check && mkdir tmp_check && \
 	TESTDIR='$(CURDIR)' TESTDATADIR='$(CURDIR)/tmp_check' \
 	TESTLOGDIR='$(CURDIR)/tmp_check/log' TEMP_CONFIG='$(CURDIR)/$(TEMP_CONFIG)' \
 	PG_REGRESS='$(top_builddir)/src/test/regress/pg_regress' \
-	$(with_temp_install) $(prove) $(PG_PROVE_FLAGS) $(PROVE_FLAGS) \
-	$(or $(TESTS:%=test/t/%.pl),$(sort $(wildcard test/t/*.pl)))
+	$(with_temp_install) $(prove) $(PG_PROVE_FLAGS) $(PROVE_FLAGS)
+
+check-tap: $(initdb_template)
+	$(tap_check) $(or $(TESTS:%=test/t/%.pl),$(sort $(wildcard test/t/*.pl)))
+
+# How much work is done, counted in instructions.
+check-instructions: $(initdb_template)
+	$(MAKE) -C test/unit ../../build/unit/rewrite_instructions
+	$(tap_check) $(or $(TESTS:%=test/instructions/%.pl),$(sort $(wildcard test/instructions/*.pl)))
 
 .PHONY: tmp-install test-modules check-unit check-fuzz check-regress \
-	check-isolation check-tap
+	check-isolation check-tap check-instructions
