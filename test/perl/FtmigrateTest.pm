@@ -81,11 +81,11 @@ sub fixture
 
 =pod
 
-=item start_node(NAME, superuser => ROLE, conf => TEXT)
+=item start_node(NAME, superuser => ROLE, conf => TEXT, bindir => PATH)
 
 A running server without anything in it.  conf goes to postgresql.conf; apart
 from that and from what test/server.conf says it has the defaults of
-PostgreSQL, wal_level included.
+PostgreSQL, wal_level included.  bindir has the programs of another PostgreSQL.
 
 =cut
 
@@ -94,7 +94,8 @@ sub start_node
 	my ($name, %params) = @_;
 	my $superuser = $params{superuser} || 'postgres';
 
-	my $node = FtmigrateTest::Node->new($name);
+	my $node = FtmigrateTest::Node->new($name,
+		$params{bindir} ? (install_path => dirname($params{bindir})) : ());
 	$node->{_superuser} = $superuser;
 	$node->init(extra => [ '-U', $superuser ]);
 	$node->append_conf('postgresql.conf', <<CONF);
@@ -114,7 +115,8 @@ HBA
 
 =pod
 
-=item start_source(users => 5, readings => 100, name => 'source', conf => TEXT)
+=item start_source(users => 5, readings => 100, name => 'source', conf => TEXT,
+bindir => PATH)
 
 A server that holds the Supabase-shaped source, of the given size.
 
@@ -129,6 +131,7 @@ sub start_source
 	my $node = start_node(
 		$params{name} || 'source',
 		superuser => 'supabase_admin',
+		bindir    => $params{bindir},
 		conf      => $params{conf});
 	$node->load(
 		'source.sql',
