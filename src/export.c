@@ -115,6 +115,7 @@ ftm_export(PG_FUNCTION_ARGS)
 	record_schema(exporter);
 
 	check_files(exporter);
+	ftm_json_file_remove_leftovers(exporter->directory);
 	remove_metadata(exporter);
 	write_files(exporter);
 	write_user_map(exporter);

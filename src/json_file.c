@@ -9,7 +9,8 @@
  *	 among the server's own files.
  * - A file has its name only when it is complete and on disk.  Before that it
  *	 is called "name.PID.partial"; an error, a cancel and the end of the process
- *	 remove it, and after a crash its name says what it is.
+ *	 remove it, and after a crash its name says what it is; the next export
+ *	 removes it then.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,6 +18,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -34,6 +36,9 @@
 #include "utils/memutils.h"
 
 #include "json_file.h"
+
+/* Behind the number of the process that writes the file. */
+#define PARTIAL_SUFFIX	".partial"
 
 /* Bytes between two writes. */
 #define WRITE_SIZE		(256 * 1024)
@@ -187,6 +192,46 @@ ftm_json_file_refuse_existing(const char *path, bool overwrite)
 				 errhint("Use an empty directory, or overwrite => true.")));
 }
 
+/*
+ * Is it the temporary name of a file, and the process that wrote it no more?
+ */
+static bool
+is_leftover(const char *name)
+{
+	const char *end = strstr(name, PARTIAL_SUFFIX);
+	const char *begin = end;
+	long		pid;
+
+	if (end == NULL || end[strlen(PARTIAL_SUFFIX)] != '\0')
+		return false;
+	while (begin > name && isdigit((unsigned char) begin[-1]))
+		begin--;
+	if (begin == end || begin == name || begin[-1] != '.')
+		return false;
+	pid = strtol(begin, NULL, 10);
+	return pid > 0 && pid <= INT_MAX &&
+		kill((pid_t) pid, 0) != 0 && errno == ESRCH;
+}
+
+void
+ftm_json_file_remove_leftovers(const char *directory)
+{
+	DIR		   *dir = AllocateDir(directory);
+	struct dirent *entry;
+
+	while ((entry = ReadDir(dir, directory)) != NULL)
+	{
+		char	   *path = psprintf("%s/%s", directory, entry->d_name);
+
+		if (is_leftover(entry->d_name) && unlink(path) != 0 && errno != ENOENT)
+			ereport(ERROR,
+					(errcode_for_file_access(),
+					 errmsg("could not remove file \"%s\": %m", path)));
+		pfree(path);
+	}
+	FreeDir(dir);
+}
+
 /* zlib's memory comes from a memory context, which frees it after an error. */
 static voidpf
 allocate(voidpf context, uInt items, uInt size)
@@ -207,7 +252,7 @@ ftm_json_file_create(const char *path, bool compress)
 	JsonFile   *file = palloc0(sizeof(JsonFile));
 
 	file->path = pstrdup(path);
-	file->partial = psprintf("%s.%d.partial", path, MyProcPid);
+	file->partial = psprintf("%s.%d" PARTIAL_SUFFIX, path, MyProcPid);
 	file->compress = compress;
 	if (compress)
 	{
@@ -223,6 +268,9 @@ ftm_json_file_create(const char *path, bool compress)
 	file->hash = pg_cryptohash_create(PG_SHA256);
 	if (file->hash == NULL || pg_cryptohash_init(file->hash) < 0)
 		raise_hash_error(file);
+
+	/* An earlier process with our number may have left one. */
+	(void) unlink(file->partial);
 
 	/* O_EXCL does not follow a symbolic link either. */
 	file->fd = OpenTransientFilePerm(file->partial,

@@ -68,6 +68,11 @@ extern char *ftm_json_file_name(const char *schema, const char *table,
 extern void ftm_json_file_refuse_existing(const char *path, bool overwrite);
 
 /*
+ * Remove what processes that are gone have left half-written in the directory.
+ */
+extern void ftm_json_file_remove_leftovers(const char *directory);
+
+/*
  * Write a file, gzipped if compress.  It has a temporary name until
  * ftm_json_file_finish() has flushed it to disk and renamed it; whoever writes
  * calls ftm_json_file_discard() if that does not happen.  Needs a transaction,
