@@ -13,8 +13,11 @@
 
 #include "access/table.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #include "json_rows.h"
 #include "load.h"
@@ -23,18 +26,25 @@
 
 /*
  * The type of a column: the source's, without its domains, if the target has
- * it for certain.
+ * it for certain.  The name is the target's, not what a file says.
  */
 static const char *
 stage_type(const PlanColumn *column)
 {
 	const CatalogType *type = column->source->type;
 	const CatalogType *target = column->target->type;
+	Oid			builtin = InvalidOid;
 
 	while (type->base != NULL)
 		type = type->base;
 	if (strcmp(type->schema, "pg_catalog") == 0)
-		return type->display;
+		builtin = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid,
+								  CStringGetDatum(type->name),
+								  ObjectIdGetDatum(PG_CATALOG_NAMESPACE));
+	if (OidIsValid(builtin))
+		return format_type_extended(builtin, type->typmod,
+									FORMAT_TYPE_TYPEMOD_GIVEN |
+									FORMAT_TYPE_FORCE_QUALIFY);
 	if (strcmp(column->source->type->schema, target->schema) == 0 &&
 		strcmp(column->source->type->name, target->name) == 0)
 		return target->display;
