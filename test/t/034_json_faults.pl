@@ -104,10 +104,12 @@ sub pid_of
 	return $target->sql("SELECT pid FROM pg_stat_activity WHERE ($condition) AND pid <> pg_backend_pid() LIMIT 1");
 }
 
-# Who is killed, and how; CALL is the leader's.
+# Who is killed, and how: the worker that does the WORK, or the leader's CALL.
+my $exporting = q(query LIKE '%public.wide%');
+my $importing = q(pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted));
 my @victims = (
-	[ 'worker',           'KILL', "backend_type = 'ftmigrate worker' AND query LIKE '%WORK'" ],
-	[ 'worker, politely', 'TERM', "backend_type = 'ftmigrate worker' AND query LIKE '%WORK'" ],
+	[ 'worker',           'KILL', "backend_type = 'ftmigrate worker' AND WORK" ],
+	[ 'worker, politely', 'TERM', "backend_type = 'ftmigrate worker' AND WORK" ],
 	[ 'leader',           'KILL', "query LIKE 'SELECT ftm_CALL%'" ],
 	[ 'leader, politely', 'TERM', "query LIKE 'SELECT ftm_CALL%'" ],
 	[ 'server', undef, undef ]);
@@ -147,7 +149,7 @@ foreach my $victim (@victims)
 	my $call = $target->start_sql($export);
 	wait_until(sub { grep { /^public\.wide\..*partial$/ } files($directory) });
 	$proxy->command('stall');
-	end_victim($signal, $condition, 'export', 'wide');
+	end_victim($signal, $condition, 'export', $exporting);
 	my ($exit) = $call->finish;
 	isnt($exit, 0, "$name: the export fails");
 	settle();
@@ -200,7 +202,7 @@ foreach my $victim (@victims)
 	$target->wait_for(q(SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted));
 	$target->wait_for(q(SELECT count(*) > 0 FROM ftm_run_table WHERE table_name = 'public.wide' AND status = 'loaded' AND run_id = (SELECT max(run_id) FROM ftm_run)));
 	my $before = $target->sql($storage);
-	end_victim($signal, $condition, 'import', 'slow');
+	end_victim($signal, $condition, 'import', $importing);
 	my ($exit) = $call->finish;
 	isnt($exit, 0, "$name: the import fails");
 	settle();
