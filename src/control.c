@@ -204,10 +204,14 @@ wait_for_end(int64 run_id)
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext outer = MemoryContextSwitchTo(context);
 	RunState   *run;
+	List	   *tables_told = NIL;
+	bool		waited = false;
 	int			looks = 0;
 
 	while (strcmp((run = read_run(run_id))->status, "running") == 0)
 	{
+		waited = true;
+		ftm_progress_report_loaded(run_id, &tables_told, outer);
 		looks = run->leader_is_there ? 0 : looks + 1;
 		if (looks > LOOKS_WITHOUT_LEADER)
 			ereport(ERROR,
@@ -228,6 +232,8 @@ wait_for_end(int64 run_id)
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
+	if (waited)
+		ftm_progress_report_loaded(run_id, &tables_told, outer);
 	MemoryContextSwitchTo(outer);
 	MemoryContextDelete(context);
 }

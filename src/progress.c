@@ -16,6 +16,7 @@
 #include "utils/backend_status.h"
 #include "utils/memutils.h"
 
+#include "catalog.h"
 #include "ftmigrate.h"
 #include "progress.h"
 #include "state.h"
@@ -62,6 +63,42 @@ ftm_progress_report_table(const char *table_name, const TableResult *result)
 			(errmsg("table %s: " INT64_FORMAT " rows, %s in %.1f s, %s/s",
 					table_name, result->rows, ftm_rowset_value(sizes, 0, 0),
 					result->seconds, ftm_rowset_value(sizes, 0, 1))));
+}
+
+void
+ftm_progress_report_loaded(int64 run_id, List **reported,
+						   MemoryContext context)
+{
+	const char *params[2] = {psprintf(INT64_FORMAT, run_id),
+	ftm_catalog_array_text(*reported)};
+	RowSet	   *tables;
+
+	if (ftm_progress_interval == 0)
+		return;
+	tables = ftm_state_query("SELECT t.table_name, t.rows, t.bytes,"
+							 "       extract(epoch FROM t.finished_at - t.started_at)"
+							 "  FROM @schema@.ftm_run_table t"
+							 "  JOIN @schema@.ftm_run r ON r.run_id = t.run_id"
+							 " WHERE t.run_id = $1::bigint AND t.status = 'loaded'"
+							 "   AND t.started_at >= r.call_started_at"
+							 "   AND t.table_name <> ALL ($2::text[])"
+							 " ORDER BY t.finished_at",
+							 2, params);
+	for (int i = 0; i < tables->nrows; i++)
+	{
+		const char *name = ftm_rowset_value(tables, i, 0);
+		TableResult result = {0};
+		MemoryContext old;
+
+		result.rows = ftm_rowset_int64(tables, i, 1);
+		result.bytes = ftm_rowset_int64(tables, i, 2);
+		result.seconds = strtod(ftm_rowset_value(tables, i, 3), NULL);
+		ftm_progress_report_table(name, &result);
+
+		old = MemoryContextSwitchTo(context);
+		*reported = lappend(*reported, pstrdup(name));
+		MemoryContextSwitchTo(old);
+	}
 }
 
 /*

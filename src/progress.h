@@ -28,6 +28,14 @@ extern void ftm_progress_report_table(const char *table_name,
 									  const TableResult *result);
 
 /*
+ * For who waits for a run that another session leads: a line about each table
+ * that it has loaded, other than those in *reported (List of char *), which
+ * grows in the memory context.
+ */
+extern void ftm_progress_report_loaded(int64 run_id, List **reported,
+									   MemoryContext context);
+
+/*
  * One line about a run: what ftm_progress says about it now.  run_id points to
  * an int64; see ftm_pool_set_tick().
  */

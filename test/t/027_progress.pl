@@ -36,6 +36,7 @@ is(progress('count(*)', 'true'), '0', 'there is nothing before the first run');
 
 # A table that somebody uses: its load has to wait.
 my $other = $target->background_psql('postgres');
+$other->set_query_timer_restart;
 $other->query_safe("BEGIN; LOCK TABLE $readings IN ACCESS SHARE MODE");
 my $holder = $other->query_safe('SELECT pg_backend_pid()');
 my $run = $target->start_sql('SELECT ftm_run_migration(users => false)');
@@ -69,18 +70,19 @@ foreach (1 .. 200)
 	last if $rows;
 }
 kill 'STOP', $sender;
-my $now = progress('rows > 0, rows <= 100000, bytes > 0, bytes_per_second > 0, percent BETWEEN 0 AND 100, eta >= interval \'0\'',
+my $now = progress('rows > 0, rows <= 100000, bytes > 0, bytes_per_second > 0, percent BETWEEN 0 AND 100, eta >= interval \'0\', worker_pid IN (SELECT pid FROM pg_stat_progress_copy)',
 	"table_name = '$readings' AND step = 'load' AND status = 'loading'");
 kill 'CONT', $sender;
 SKIP:
 {
 	skip 'the rows were loaded too fast to be seen', 1 if $now eq '';
-	is($now, 't|t|t|t|t|t', 'rows are seen while they arrive');
+	is($now, 't|t|t|t|t|t|t', 'rows are seen while they arrive');
 }
 
 my ($exit, $stdout, $stderr) = $wait->finish;
 like($stderr, qr/NOTICE: .* load tables: \d+ of \d+ tables, /,
 	'who waits for the run sees the same');
+like($stderr, qr/NOTICE: .* table $readings: 100000 rows, /, 'a line for each finished table included');
 ($exit, $stdout, $stderr) = $run->finish;
 is($exit, 0, 'the run succeeds');
 like($stderr, qr/NOTICE: .* table $readings: 100000 rows, \d+ \w+ in [\d.]+ s, \d+ \w+\/s/,
@@ -191,11 +193,14 @@ is($state, '42501', 'the log file is for superusers to decide');
 
 # Locks are granted in the order in which they were asked for.  So a table that
 # nothing refers to can be withheld from each step that needs it, one by one.
-# Its generated column waits for a lock of its own.
+# Its generated column waits for a lock of its own, and so does its index.
 $_->sql(<<'SQL') foreach $source, $target;
 CREATE FUNCTION public.waits(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
 	'BEGIN PERFORM pg_catalog.pg_advisory_xact_lock_shared(42); RETURN n; END';
+CREATE FUNCTION public.waits_for_index(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+	'BEGIN PERFORM pg_catalog.pg_advisory_xact_lock_shared(43); RETURN n; END';
 CREATE TABLE public.alone (id int PRIMARY KEY, waited int GENERATED ALWAYS AS (public.waits(id)) STORED);
+CREATE INDEX alone_index ON public.alone (public.waits_for_index(id));
 SQL
 $source->sql('ALTER TABLE public.alone OWNER TO postgres; INSERT INTO public.alone VALUES (1)');
 $target->sql(q(ALTER DATABASE postgres RESET ftmigrate.log_file; SELECT ftm_rollback(max(run_id)) FROM ftm_run));
@@ -236,7 +241,13 @@ $run = $target->start_sql('SELECT ftm_run_migration(users => false)');
 $target->wait_for(
 	q(SELECT count(*) = 1 FROM ftm_progress WHERE table_name = 'public.alone' AND waiting_for LIKE 'Lock:%'));
 my $holder_of_analyze = withhold(0);
+$other->query_safe('BEGIN; SELECT pg_advisory_xact_lock(43)');
 let_go($holder_of_load);
+$target->wait_for(
+	"SELECT count(*) = 1 FROM ftm_progress WHERE waiting_for = 'Lock: advisory, held by $holder'");
+is( progress('step, status, rows, worker_pid IN (SELECT pid FROM pg_stat_progress_create_index)', q(table_name = 'public.alone')),
+	'rebuild index alone_index|loading|1|t', 'an index that is being rebuilt');
+$other->query_safe('COMMIT');
 my $run_id = $target->sql('SELECT max(run_id) FROM ftm_run');
 wait_for_step('analyze tables', $run_id);
 is( progress('step, status, tasks_done', q(table_name = 'public.alone')),

@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 
+use Compress::Zlib;
 use FtmigrateTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -98,11 +99,28 @@ $target->sql('CREATE ROLE nobody LOGIN');
 ($state) = $target->sql_error('SET ROLE nobody; SELECT ftm_report(1)');
 is($state, '42501', 'not for everybody');
 
-# What a browser makes of it: two pictures that show something, light and dark.
+# The colour of a picture's first pixel.  Whatever the filter of the first row
+# is, that pixel has no neighbours to be subtracted.
+sub first_pixel
+{
+	my $png = slurp_file($_[0]);
+	my $data = '';
+
+	for (my $at = 8; $at < length $png;)
+	{
+		my ($length, $type) = unpack 'N a4', substr $png, $at, 8;
+
+		$data .= substr $png, $at + 8, $length if $type eq 'IDAT';
+		$at += 12 + $length;
+	}
+	return '#' . unpack 'H6', substr Compress::Zlib::uncompress($data), 1, 3;
+}
+
+# What a browser makes of it: two pictures, light and dark, and paper.
 my ($browser) = grep { -x $_ } map { ("$_/chromium", "$_/chromium-browser", "$_/google-chrome") } split /:/, $ENV{PATH};
 SKIP:
 {
-	skip 'THERE IS NO CHROMIUM: the page is not rendered', 2 if !$browser;
+	skip 'THERE IS NO CHROMIUM: the page is not rendered', 3 if !$browser;
 
 	my $folder = PostgreSQL::Test::Utils::tempdir;
 	append_to_file("$folder/report.html", $target->sql('SELECT ftm_report(1)'));
@@ -119,8 +137,16 @@ SKIP:
 				'--hide-scrollbars', '--window-size=1200,1600',
 				"--screenshot=$picture", "file://$folder/report.html"
 			]);
-		ok(-s $picture, "rendered, $scheme");
+		is(first_pixel($picture), $scheme eq 'dark' ? '#14181f' : '#ffffff', "rendered, $scheme");
 	}
+	run_log(
+		[
+			$browser, '--headless', '--no-sandbox', '--disable-gpu',
+			'--disable-dev-shm-usage', "--user-data-dir=$folder/paper",
+			'--host-resolver-rules=MAP * ~NOTFOUND',
+			"--print-to-pdf=$folder/report.pdf", "file://$folder/report.html"
+		]);
+	like(slurp_file("$folder/report.pdf"), qr/^%PDF.*%%EOF\s*$/s, 'printed');
 }
 
 done_testing();
