@@ -102,5 +102,10 @@ check-instructions: $(initdb_template)
 	$(MAKE) -C test/unit ../../build/unit/rewrite_instructions
 	$(tap_check) $(or $(TESTS:%=test/instructions/%.pl),$(sort $(wildcard test/instructions/*.pl)))
 
+# Makes servers in a clean Debian, as root, and not from this build.
+check-package:
+	$(prove) $(PROVE_FLAGS) test/package/package.pl
+
 .PHONY: tmp-install test-modules check-unit check-fuzz check-regress \
-	check-isolation check-tap check-instructions
+	check-isolation check-tap check-instructions \
+	check-package
