@@ -51,7 +51,7 @@ my %replacements = (
 	# Once is enough.
 	'\watch 1' => '\g');
 
-# What is typed into shells.
+# What is typed into the shell that asks.
 my $typed = join "\n", $FtmigrateTest::source_password, $rehearsal_key, $key, '';
 
 # ---------------------------------------------------------------------------
@@ -116,7 +116,7 @@ sub run_block
 	  if $how eq 'sql on the target';
 	return run_program([ @psql, $source->uri ], $text)
 	  if $how eq 'sql on Supabase';
-	return run_program([ 'bash', '-euc', $text ], $typed,
+	return run_program([ 'bash', '-euc', $text ], $text =~ /\bread / ? $typed : '',
 		PATH => "$bin:$ENV{PATH}", PGHOST => $on->host, PGPORT => $on->port, PGUSER => 'postgres')
 	  if $how eq 'sh in a shell';
 	die "no place to run: $how";
