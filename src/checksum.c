@@ -9,9 +9,11 @@
  *
  * - A row's hash is the server's hash_record_extended().  That one alone is
  *   linear in its columns, so that a sum over rows would not see two values
- *   that changed places within a column.  It is therefore hashed once more,
- *   as the bytes of a one-column row, which is not linear.  The table's
- *   checksum is the sum, which does not depend on the order of the rows.
+ *   that changed places within a column.  It is therefore combined, by
+ *   exclusive or, with its own hash: that hash sees 32 bits of it only, but
+ *   makes the combination anything but linear, and nothing is lost, since the
+ *   row's hash is still in it.  The table's checksum is the sum, which does not
+ *   depend on the order of the rows.
  * - The hashes of many types ignore part of the value: bigint folds -1 and
  *   4294967295 together, arrays forget their bounds, jsonb and numeric their
  *   scale, floats the sign of zero.  Only types whose hash sees every bit are
@@ -398,61 +400,6 @@ reads_user_id(const PlanTable *table, const CatalogColumn *generated)
 	return false;
 }
 
-/*
- * Are two expressions the same but for blanks and parentheses?
- */
-static bool
-same_expression(const char *a, const char *b)
-{
-	for (;; a++, b++)
-	{
-		while (*a == ' ' || *a == '\n' || *a == '(' || *a == ')')
-			a++;
-		while (*b == ' ' || *b == '\n' || *b == '(' || *b == ')')
-			b++;
-		if (*a != *b)
-			return false;
-		if (*a == '\0')
-			return true;
-	}
-}
-
-/*
- * Compare how both ends compute a column.  Two major versions may print one
- * expression differently; within one version a different text is a different
- * expression.
- */
-static void
-compare_definitions(TableChecksum *checksum, const PlanColumn *column,
-					int source_version)
-{
-	const CatalogColumn *source = column->source;
-	const CatalogColumn *target = column->target;
-	char	   *difference;
-
-	if ((source->generated != '\0') != (target->generated != '\0'))
-	{
-		checksum->notes = lappend(checksum->notes,
-								  psprintf("column %s is generated on the %s only",
-										   quote_identifier(target->name),
-										   source->generated != '\0' ?
-										   "source" : "target"));
-		return;
-	}
-	if (target->generated == '\0' || source->expression == NULL ||
-		target->expression == NULL ||
-		same_expression(source->expression, target->expression))
-		return;
-
-	difference = psprintf("column %s is generated as %s on the source and as %s on the target",
-						  quote_identifier(target->name),
-						  source->expression, target->expression);
-	if (source_version / 10000 == PG_VERSION_NUM / 10000)
-		checksum->problems = lappend(checksum->problems, difference);
-	else
-		checksum->notes = lappend(checksum->notes, difference);
-}
-
 static void
 append_element(StringInfo row, const char *expression)
 {
@@ -528,34 +475,26 @@ add_column(ChecksumBuilder *builder, const PlanColumn *column)
 char *
 ftm_checksum_row_hash(const char *elements)
 {
+	if (elements[0] == '\0')
+		return pstrdup("0::pg_catalog.int8");
 	return psprintf("pg_catalog.hash_record_extended(ROW(%s), 0)", elements);
 }
 
 char *
 ftm_checksum_finish(const char *row_hash)
 {
-	return psprintf("pg_catalog.hash_record_extended(ROW(pg_catalog.int8send(%s)), 0)",
-					row_hash);
+	return psprintf("(%s OPERATOR(pg_catalog.#) pg_catalog.hashint8extended(%s, 0))",
+					row_hash, row_hash);
 }
 
 /*
- * "count(*), checksum" over rows of these elements.
+ * "count(*), checksum" of rows with a column row_hash.
  */
 static char *
-count_and_checksum(const char *elements)
+count_and_checksum(void)
 {
-	if (elements[0] == '\0')
-		return pstrdup("pg_catalog.count(*), 0");
 	return psprintf("pg_catalog.count(*), COALESCE(pg_catalog.sum(%s), 0)",
-					ftm_checksum_finish(ftm_checksum_row_hash(elements)));
-}
-
-static char *
-sum_of(const StringInfo terms)
-{
-	if (terms->len == 0)
-		return pstrdup("0");
-	return psprintf("COALESCE(pg_catalog.sum(%s), 0)", terms->data);
+					ftm_checksum_finish("row_hash"));
 }
 
 /*
@@ -601,8 +540,48 @@ generated_sql(const CatalogTable *table)
 					ftm_checksum_from(table), wrong.data);
 }
 
+/*
+ * The OFFSET has each row's hash computed once, although it is used twice; being
+ * a constant from the beginning, it does not stop parallel query.
+ */
+static char *
+source_sql(const ChecksumBuilder *builder)
+{
+	return psprintf("SELECT %s FROM (SELECT %s AS row_hash %s OFFSET '0'::pg_catalog.int8) r",
+					count_and_checksum(),
+					ftm_checksum_row_hash(builder->source_row.data),
+					ftm_checksum_from(builder->table->source));
+}
+
+static char *
+target_sql(const ChecksumBuilder *builder)
+{
+	const StringInfoData *ids[] = {
+		&builder->ids_left, &builder->ids_kept, &builder->ids_mixed_case
+	};
+	StringInfoData sums;
+	StringInfoData terms;
+
+	initStringInfo(&sums);
+	initStringInfo(&terms);
+	for (int i = 0; i < (int) lengthof(ids); i++)
+	{
+		if (ids[i]->len == 0)
+		{
+			appendStringInfoString(&sums, ", 0");
+			continue;
+		}
+		appendStringInfo(&sums, ", COALESCE(pg_catalog.sum(ids_%d), 0)", i);
+		appendStringInfo(&terms, ", %s AS ids_%d", ids[i]->data, i);
+	}
+	return psprintf("SELECT %s%s FROM (SELECT %s AS row_hash%s %s OFFSET '0'::pg_catalog.int8) r",
+					count_and_checksum(), sums.data,
+					ftm_checksum_row_hash(builder->target_row.data), terms.data,
+					ftm_checksum_from(builder->table->target));
+}
+
 TableChecksum *
-ftm_checksum_build(const PlanTable *table, int source_version)
+ftm_checksum_build(const PlanTable *table)
 {
 	TableChecksum *checksum = palloc0(sizeof(TableChecksum));
 	ChecksumBuilder builder = {0};
@@ -625,19 +604,11 @@ ftm_checksum_build(const PlanTable *table, int source_version)
 
 		if (column->source == NULL || column->target == NULL)
 			continue;
-		compare_definitions(checksum, column, source_version);
 		add_column(&builder, column);
 	}
 
-	checksum->source_sql = psprintf("SELECT %s %s",
-									count_and_checksum(builder.source_row.data),
-									ftm_checksum_from(table->source));
-	checksum->target_sql = psprintf("SELECT %s, %s, %s, %s %s",
-									count_and_checksum(builder.target_row.data),
-									sum_of(&builder.ids_left),
-									sum_of(&builder.ids_kept),
-									sum_of(&builder.ids_mixed_case),
-									ftm_checksum_from(table->target));
+	checksum->source_sql = source_sql(&builder);
+	checksum->target_sql = target_sql(&builder);
 	checksum->generated_sql = generated_sql(table->target);
 	return checksum;
 }

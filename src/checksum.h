@@ -43,23 +43,21 @@ typedef struct TableChecksum
 	int			columns_hashed;
 	int			columns_total;	/* of the source's table */
 	List	   *notes;			/* char *: columns compared otherwise, and why */
-	List	   *problems;		/* char *: what makes the table not ok whatever
-								 * the checksums are */
 	struct StageTask *stage;	/* import: what makes the table of a file's rows
 								 * that source_sql reads; NULL: it reads none */
 } TableChecksum;
 
 /*
  * Build the statements for one table of the plan, in the current memory
- * context.  source_version is ftm_source_version().
+ * context.
  */
-extern TableChecksum *ftm_checksum_build(const PlanTable *table,
-										 int source_version);
+extern TableChecksum *ftm_checksum_build(const PlanTable *table);
 
 /*
  * Parts of those statements, for others who compare rows.  The hash of a row
- * of these comma-separated elements, bigint, linear in its columns; that hash
- * once more, not linear; and "FROM [ONLY] schema.table".
+ * of these comma-separated elements (there may be none), bigint, linear in its
+ * columns; what is summed up of that, not linear, of the name of the column
+ * that holds it; and "FROM [ONLY] schema.table".
  */
 extern char *ftm_checksum_row_hash(const char *elements);
 extern char *ftm_checksum_finish(const char *row_hash);

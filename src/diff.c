@@ -157,7 +157,7 @@ compare_table(Diff *diff, Oid relid, const char *server_name,
 	(void) ftm_source_export_snapshot(diff->source);
 	table = find_table(diff, relid, server_name);
 	diff->table_name = table->name;
-	checksum = ftm_checksum_build(table, ftm_source_version(diff->source));
+	checksum = ftm_checksum_build(table);
 	warn_about_columns(table, checksum);
 
 	diff->sql = ftm_diff_sql_build(table, checksum, diff->source);

@@ -117,15 +117,6 @@ text_expression(const char *column)
 					column, column);
 }
 
-/* The hash of a row without columns is that of any other. */
-static char *
-row_hash(const StringInfo elements)
-{
-	if (elements->len == 0)
-		return pstrdup("0::pg_catalog.int8");
-	return ftm_checksum_row_hash(elements->data);
-}
-
 static void
 build_side(DiffSql *sql, DiffSide side, const CatalogTable *table)
 {
@@ -153,8 +144,9 @@ build_side(DiffSql *sql, DiffSide side, const CatalogTable *table)
 		append_element(&texts, text_expression(ftm_catalog_quote(name)));
 	}
 	sql->from[side] = ftm_checksum_from(table);
-	sql->row_hash[side] = row_hash(&row);
-	sql->key_hash[side] = row_hash(sql->has_key ? &key : &row);
+	sql->row_hash[side] = ftm_checksum_row_hash(row.data);
+	sql->key_hash[side] = ftm_checksum_row_hash(sql->has_key ?
+												key.data : row.data);
 	sql->column_hashes[side] = hashes.data;
 	sql->column_texts[side] = texts.data;
 }
@@ -180,14 +172,14 @@ ftm_diff_sql_build(const PlanTable *table, const TableChecksum *checksum,
 }
 
 /*
- * OFFSET 0 keeps the planner from looking into the subquery: it would take a
+ * The OFFSET keeps the planner from looking into the subquery: it would take a
  * bucket for as many groups as the key has values, and sort the table.
  */
 char *
 ftm_diff_sql_buckets(const DiffSql *sql, DiffSide side, uint32 mask)
 {
 	return psprintf("SELECT bucket, pg_catalog.count(*), pg_catalog.sum(%s)"
-					" FROM (SELECT %s & %u AS bucket, %s AS row_hash %s OFFSET 0) r"
+					" FROM (SELECT %s & %u AS bucket, %s AS row_hash %s OFFSET '0'::pg_catalog.int8) r"
 					" GROUP BY bucket",
 					ftm_checksum_finish("row_hash"),
 					sql->key_hash[side], mask, sql->row_hash[side],

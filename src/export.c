@@ -195,8 +195,7 @@ find_tables(Exporter *exporter)
 		file->task.path = path_of(exporter, file->name);
 		file->task.compress = exporter->compress;
 		file->task.select_sql = ftm_export_select_sql(table);
-		file->task.checksum_sql =
-			ftm_export_checksum_sql(table, exporter->catalog->version);
+		file->task.checksum_sql = ftm_export_checksum_sql(table);
 		exporter->tables = lappend(exporter->tables, file);
 	}
 	if (exporter->tables == NIL)

@@ -162,7 +162,7 @@ ftm_export_select_sql(const CatalogTable *table)
 }
 
 char *
-ftm_export_checksum_sql(const CatalogTable *table, int source_version)
+ftm_export_checksum_sql(const CatalogTable *table)
 {
 	PlanTable	plan = {0};
 	ListCell   *lc;
@@ -179,7 +179,7 @@ ftm_export_checksum_sql(const CatalogTable *table, int source_version)
 		column->mode = REWRITE_KEEP;
 		plan.columns = lappend(plan.columns, column);
 	}
-	return ftm_checksum_build(&plan, source_version)->source_sql;
+	return ftm_checksum_build(&plan)->source_sql;
 }
 
 void

@@ -45,8 +45,7 @@ extern char *ftm_export_select_sql(const CatalogTable *table);
  * and their checksum on the source, if the target's columns are of the same
  * types.
  */
-extern char *ftm_export_checksum_sql(const CatalogTable *table,
-									 int source_version);
+extern char *ftm_export_checksum_sql(const CatalogTable *table);
 
 /*
  * Write all rows to the file; source must be in a snapshot.  Errors: those of

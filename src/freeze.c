@@ -264,8 +264,7 @@ static bool
 is_unchanged(SourceConnection *source, const PlanTable *table,
 			 const VerifyResult *verdict)
 {
-	TableChecksum *checksum = ftm_checksum_build(table,
-												 ftm_source_version(source));
+	TableChecksum *checksum = ftm_checksum_build(table);
 	RowSet	   *now = ftm_source_query(source, checksum->source_sql, 0, NULL);
 
 	return ftm_rowset_int64(now, 0, 0) == verdict->source_rows &&

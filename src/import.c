@@ -310,15 +310,14 @@ ftm_import_adapt_task(const ImportDirectory *directory, const PlanTable *table,
 
 void
 ftm_import_adapt_checksum(const ImportDirectory *directory,
-						  const PlanTable *table, int source_version,
-						  TableChecksum *checksum)
+						  const PlanTable *table, TableChecksum *checksum)
 {
 	const ImportFile *file = find_file(directory, table->source);
 	CatalogTable source = *table->source;
 	PlanTable	staged = *table;
 
 	if (strcmp(checksum->source_sql,
-			   ftm_export_checksum_sql(table->source, source_version)) == 0)
+			   ftm_export_checksum_sql(table->source)) == 0)
 	{
 		checksum->source_sql = psprintf("SELECT %s::pg_catalog.int8, %s::pg_catalog.numeric",
 										quote_literal_cstr(file->rows),
@@ -329,7 +328,7 @@ ftm_import_adapt_checksum(const ImportDirectory *directory,
 	source.name = STAGE_TABLE;
 	source.relkind = RELKIND_RELATION;
 	staged.source = &source;
-	checksum->source_sql = ftm_checksum_build(&staged, source_version)->source_sql;
+	checksum->source_sql = ftm_checksum_build(&staged)->source_sql;
 	checksum->stage = ftm_stage_task(table);
 	checksum->stage->file = psprintf("%s/%s", directory->path, file->file);
 	checksum->stage->file_sha256 = file->sha256;
@@ -368,9 +367,7 @@ verify_source(const ImportFile *file, const CatalogTable *table,
 	VerifyResult *result = palloc0(sizeof(VerifyResult));
 	RowSet	   *rows;
 
-	rows = ftm_source_query(source,
-							ftm_export_checksum_sql(table, ftm_source_version(source)),
-							0, NULL);
+	rows = ftm_source_query(source, ftm_export_checksum_sql(table), 0, NULL);
 	result->kind = "export";
 	result->object = table->qualified;
 	result->source_rows = ftm_rowset_int64(rows, 0, 0);

@@ -48,7 +48,6 @@ extern void ftm_import_adapt_task(const ImportDirectory *directory,
  */
 extern void ftm_import_adapt_checksum(const ImportDirectory *directory,
 									  const PlanTable *table,
-									  int source_version,
 									  TableChecksum *checksum);
 
 /*

@@ -45,7 +45,8 @@
 #include "verify.h"
 
 static void check_and_plan(Leader *leader);
-static void connect_and_plan(Leader *leader, const Scope *scope);
+static void connect_source(Leader *leader);
+static void plan_verification(Leader *leader, const Scope *scope);
 static List *planned_tables(Leader *leader);
 static void run_plan(Leader *leader);
 static void refuse_locked_tables(const MigrationPlan *plan);
@@ -248,9 +249,13 @@ ftm_leader_verify(const Scope *scope, ImportDirectory *import,
 	leader.options = &options;
 	if (import == NULL || compare_source)
 		leader.server = ftm_options_source_server(scope->source);
-	connect_and_plan(&leader, scope);
-	leader.pool = ftm_pool_start(Min(ftm_workers,
-									 Max(1, list_length(leader.plan->tables))));
+
+	/* Workers start and connect while the plan is made under the snapshot. */
+	leader.pool = ftm_pool_start(ftm_workers);
+	connect_source(&leader);
+	ftm_step_begin_open_sources(&leader);
+	plan_verification(&leader, scope);
+	ftm_pool_await_all(leader.pool);
 	if (leader.source != NULL &&
 		GetForeignServerByName(DEFAULT_AUTH_SERVER, true) != NULL &&
 		ftm_user_step_was_done())
@@ -258,7 +263,6 @@ ftm_leader_verify(const Scope *scope, ImportDirectory *import,
 		leader.users = ftm_users_make_task(scope->source, DEFAULT_AUTH_SERVER);
 		leader.users->snapshot = leader.snapshot;
 	}
-	ftm_step_open_sources(&leader);
 	ftm_pool_set_tick(leader.pool, ftm_progress_interval,
 					  ftm_progress_report_verify, leader.pool);
 	leader.verdicts = ftm_verify_plan(leader.plan);
@@ -311,20 +315,24 @@ check_and_plan(Leader *leader)
 		ftm_import_adapt_plan(options->import, leader->plan);
 }
 
+/* The verification of an import may do without a source. */
+static void
+connect_source(Leader *leader)
+{
+	if (leader->server == NULL)
+		return;
+	leader->source = ftm_source_connect(leader->server, CurrentMemoryContext);
+	leader->snapshot = ftm_source_export_snapshot(leader->source);
+}
+
 /*
- * The snapshot first: the plan is read under it.
+ * What a run would stop at is a verdict here, what it would warn of a warning.
  */
 static void
-connect_and_plan(Leader *leader, const Scope *scope)
+plan_verification(Leader *leader, const Scope *scope)
 {
 	ListCell   *lc;
 
-	if (leader->server != NULL)
-	{
-		leader->source = ftm_source_connect(leader->server,
-											CurrentMemoryContext);
-		leader->snapshot = ftm_source_export_snapshot(leader->source);
-	}
 	if (leader->options->import == NULL)
 		leader->plan = ftm_plan_build(scope, leader->source, NULL);
 	else

@@ -289,8 +289,20 @@ void
 ftm_pool_broadcast(WorkerPool *pool, WorkerCommand command,
 				   StringInfo payload)
 {
+	ftm_pool_send_all(pool, command, payload);
+	ftm_pool_await_all(pool);
+}
+
+void
+ftm_pool_send_all(WorkerPool *pool, WorkerCommand command, StringInfo payload)
+{
 	for (int i = POOL_KEEPER + 1; i < pool->nworkers; i++)
 		send_command(pool, i, command, payload);
+}
+
+void
+ftm_pool_await_all(WorkerPool *pool)
+{
 	for (int i = POOL_KEEPER + 1; i < pool->nworkers; i++)
 		(void) receive_result(pool);
 }

@@ -119,9 +119,15 @@ extern void ftm_pool_set_tick(WorkerPool *pool, int interval,
 extern StringInfo ftm_pool_call(WorkerPool *pool, int worker,
 								WorkerCommand command, StringInfo payload);
 
-/* Send the same command to all loaders and wait for all of them. */
+/*
+ * Send the same command to all loaders and wait for all of them; or do
+ * something that does not use the pool before waiting.
+ */
 extern void ftm_pool_broadcast(WorkerPool *pool, WorkerCommand command,
 							   StringInfo payload);
+extern void ftm_pool_send_all(WorkerPool *pool, WorkerCommand command,
+							  StringInfo payload);
+extern void ftm_pool_await_all(WorkerPool *pool);
 
 /*
  * Have all tasks (List of PoolTask) done by the loaders, in list order as far

@@ -25,6 +25,13 @@
 void
 ftm_step_open_sources(Leader *leader)
 {
+	ftm_step_begin_open_sources(leader);
+	ftm_pool_await_all(leader->pool);
+}
+
+void
+ftm_step_begin_open_sources(Leader *leader)
+{
 	StringInfoData payload;
 	bool		import = leader->options->import != NULL;
 
@@ -33,7 +40,7 @@ ftm_step_open_sources(Leader *leader)
 	pq_sendint32(&payload, import ? InvalidOid : leader->server->serverid);
 	ftm_task_put_string(&payload, import ? NULL : leader->server->name);
 	ftm_task_put_string(&payload, import ? NULL : leader->snapshot);
-	ftm_pool_broadcast(leader->pool, COMMAND_OPEN_SOURCE, &payload);
+	ftm_pool_send_all(leader->pool, COMMAND_OPEN_SOURCE, &payload);
 }
 
 static PoolTask *
@@ -75,12 +82,10 @@ table_loaded(void *arg, StringInfo result)
 static TableChecksum *
 build_checksum(const Leader *leader, const PlanTable *table)
 {
-	int			version = leader->plan->source->version;
-	TableChecksum *checksum = ftm_checksum_build(table, version);
+	TableChecksum *checksum = ftm_checksum_build(table);
 
 	if (leader->options->import != NULL)
-		ftm_import_adapt_checksum(leader->options->import, table, version,
-								  checksum);
+		ftm_import_adapt_checksum(leader->options->import, table, checksum);
 	return checksum;
 }
 

@@ -36,8 +36,12 @@ typedef struct Leader
 	List	   *verdicts;		/* of VerifyResult */
 } Leader;
 
-/* Have the loaders connect to the source and enter the snapshot. */
+/*
+ * Have the loaders connect to the source and enter the snapshot; after the
+ * second, ftm_pool_await_all() waits until they have.
+ */
 extern void ftm_step_open_sources(Leader *leader);
+extern void ftm_step_begin_open_sources(Leader *leader);
 
 /* Mark the foreign keys of and to the tables not valid. */
 extern void ftm_step_invalidate_keys(Leader *leader);

@@ -174,7 +174,6 @@ ftm_task_put_checksum(StringInfo buffer, const TableChecksum *checksum)
 	pq_sendint32(buffer, checksum->columns_hashed);
 	pq_sendint32(buffer, checksum->columns_total);
 	ftm_task_put_strings(buffer, checksum->notes);
-	ftm_task_put_strings(buffer, checksum->problems);
 	put_stage(buffer, checksum->stage);
 }
 
@@ -190,7 +189,6 @@ ftm_task_get_checksum(StringInfo buffer)
 	checksum->columns_hashed = (int) pq_getmsgint(buffer, 4);
 	checksum->columns_total = (int) pq_getmsgint(buffer, 4);
 	checksum->notes = ftm_task_get_strings(buffer);
-	checksum->problems = ftm_task_get_strings(buffer);
 	checksum->stage = get_stage(buffer);
 	return checksum;
 }
