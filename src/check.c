@@ -67,6 +67,7 @@ static const Check checks[] =
 	{"worker slots", NEEDS_NOTHING, false, false, ftm_check_worker_slots},
 	{"replication role", NEEDS_NOTHING, false, true, ftm_check_replication_role},
 	{"schema", NEEDS_CATALOG, false, true, ftm_check_schema},
+	{"definitions", NEEDS_PLAN, true, true, ftm_check_definitions},
 	{"source tables", NEEDS_PLAN, false, true, ftm_check_source_tables},
 	{"target tables", NEEDS_PLAN, false, true, ftm_check_target_tables},
 	{"triggers", NEEDS_PLAN, false, true, ftm_check_triggers},

@@ -11,6 +11,8 @@
 #ifndef FTM_CHECK_H
 #define FTM_CHECK_H
 
+#include "datatype/timestamp.h"
+
 #include "freeze.h"
 #include "ftmigrate.h"
 #include "plan.h"
@@ -55,7 +57,8 @@ typedef struct Preflight
 	SourceServer *server;
 	SourceConnection *source;
 	SourceConnection *second;	/* another connection, for a few checks */
-	SourceActivity *activity;	/* just before the snapshot; for runs only */
+	SourceActivity *activity;	/* just before the snapshot */
+	TimestampTz activity_time;	/* when that was */
 	char	   *snapshot;		/* exported by source */
 	MigrationPlan *plan;
 
@@ -99,6 +102,7 @@ extern void ftm_check_disk_space(Preflight *preflight);
 
 /* checks of both ends against each other: check_plan.c */
 extern void ftm_check_schema(Preflight *preflight);
+extern void ftm_check_definitions(Preflight *preflight);
 extern void ftm_check_source_tables(Preflight *preflight);
 extern void ftm_check_target_tables(Preflight *preflight);
 extern void ftm_check_triggers(Preflight *preflight);

@@ -20,6 +20,7 @@
 #include "check.h"
 #include "target.h"
 #include "usermap.h"
+#include "verify_schema.h"
 
 /* Users without a mapping that are looked for in the source's rows. */
 #define MAX_IDS_SOUGHT		1000
@@ -43,8 +44,6 @@ static MissingUsers find_missing_users(Preflight *preflight);
 static char *find_reference(Preflight *preflight, const MissingUsers *missing);
 static List *needed_extensions(const MigrationPlan *plan);
 static List *add_extension(List *extensions, const CatalogType *type);
-static void compare_database_collations(Preflight *preflight);
-static void compare_column_collations(Preflight *preflight);
 
 /*
  * Builds the plan, which most of the other checks are about.
@@ -60,6 +59,46 @@ ftm_check_schema(Preflight *preflight)
 	report_topic(preflight, PLAN_SCHEMA,
 				 psprintf("All tables of the source (%d) have a counterpart that takes all their values.",
 						  list_length(preflight->plan->tables)));
+}
+
+/*
+ * What verification would find different after the load, as far as it is to be
+ * seen before.  A warning, since it can be mended even then.
+ */
+void
+ftm_check_definitions(Preflight *preflight)
+{
+	int			before = list_length(preflight->results);
+	ListCell   *lc;
+
+	foreach(lc, ftm_verify_schema_differences(preflight->plan,
+											  preflight->source,
+											  preflight->record))
+	{
+		SchemaDifference *difference = lfirst(lc);
+
+		switch (difference->aspect)
+		{
+			case SCHEMA_COLUMN:
+			case SCHEMA_GENERATION:
+				break;			/* the plan's business, and a failure */
+			case SCHEMA_INDEX:
+				break;			/* the load builds it anew */
+			case SCHEMA_NULLABILITY:
+			case SCHEMA_DEFAULT:
+			case SCHEMA_COLLATION:
+			case SCHEMA_CONSTRAINT:
+				ftm_check_warn(preflight,
+							   psprintf("Table %s: %s; verification counts that as a difference.",
+										difference->table->name,
+										difference->text),
+							   difference->remedy);
+				break;
+		}
+	}
+	if (list_length(preflight->results) == before)
+		ftm_check_pass(preflight,
+					   "Defaults, NOT NULL, collations and constraints of the target are those of the source.");
 }
 
 void
@@ -459,20 +498,11 @@ ftm_check_encoding(Preflight *preflight)
 		ftm_check_warn(preflight, detail, hint);
 }
 
+/*
+ * Columns with a collation of their own are among the definitions.
+ */
 void
 ftm_check_collation(Preflight *preflight)
-{
-	int			before = list_length(preflight->results);
-
-	compare_database_collations(preflight);
-	compare_column_collations(preflight);
-	if (list_length(preflight->results) == before)
-		ftm_check_pass(preflight,
-					   "Databases and columns have the same collations on both ends.");
-}
-
-static void
-compare_database_collations(Preflight *preflight)
 {
 	/* columns that came with 15 and changed their name in 17 */
 	static const char sql[] =
@@ -490,7 +520,10 @@ compare_database_collations(Preflight *preflight)
 		same &= strcmp(ftm_rowset_value(source, 0, column),
 					   ftm_rowset_value(target, 0, column)) == 0;
 	if (same)
+	{
+		ftm_check_pass(preflight, "The databases have the same collation.");
 		return;
+	}
 	ftm_check_warn(preflight,
 				   psprintf("The database's collation is \"%s\", ctype \"%s\", ICU locale \"%s\" in the source, and \"%s\", \"%s\", \"%s\" in the target: text may be sorted, and upper and lower case be told, in another way.",
 							ftm_rowset_value(source, 0, 1),
@@ -500,59 +533,6 @@ compare_database_collations(Preflight *preflight)
 							ftm_rowset_value(target, 0, 2),
 							ftm_rowset_value(target, 0, 3)),
 				   "Create the target database with the source's LC_COLLATE and LC_CTYPE, if the order of texts matters, or if unique indexes use lower(), upper() or citext.");
-}
-
-static void
-compare_column_collations(Preflight *preflight)
-{
-	/* "Default" in both databases is the business of the check above. */
-	static const char sql[] =
-		"SELECT n.nspname, c.relname, a.attname,"
-		" pg_catalog.quote_ident(ln.nspname) || '.' ||"
-		"  pg_catalog.quote_ident(l.collname)"
-		" FROM pg_catalog.pg_attribute a"
-		" JOIN pg_catalog.pg_class c ON c.oid = a.attrelid"
-		" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-		" JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation"
-		" JOIN pg_catalog.pg_namespace ln ON ln.oid = l.collnamespace"
-		" WHERE n.nspname = ANY ($1::pg_catalog.text[])"
-		" AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped"
-		" ORDER BY 1, 2, 3";
-	const char *params[1] = {ftm_catalog_array_text(preflight->scope->schemas)};
-	RowSet	   *source = ftm_source_query(preflight->source, sql, 1, params);
-	RowSet	   *target = ftm_target_query(sql, 1, params);
-	int			t = 0;
-
-	/* both are sorted in the same way: attributes of type name compare in C */
-	for (int s = 0; s < source->nrows; s++)
-	{
-		CatalogTable *table = ftm_catalog_table(preflight->plan->source,
-												ftm_rowset_value(source, s, 0),
-												ftm_rowset_value(source, s, 1));
-		int			order = 1;
-
-		for (; t < target->nrows; t++)
-		{
-			order = 0;
-			for (int column = 0; column < 3 && order == 0; column++)
-				order = strcmp(ftm_rowset_value(target, t, column),
-							   ftm_rowset_value(source, s, column));
-			if (order >= 0)
-				break;
-		}
-		if (order != 0 || t >= target->nrows || table == NULL ||
-			ftm_plan_table_of_source(preflight->plan, table->oid) == NULL ||
-			strcmp(ftm_rowset_value(source, s, 3),
-				   ftm_rowset_value(target, t, 3)) == 0)
-			continue;
-		ftm_check_warn(preflight,
-					   psprintf("Column %s.%s has collation %s in the source and %s in the target.",
-								table->qualified,
-								quote_identifier(ftm_rowset_value(source, s, 2)),
-								ftm_rowset_value(source, s, 3),
-								ftm_rowset_value(target, t, 3)),
-					   "Give the column of the target the source's collation, if the order of its texts matters, or if it is nondeterministic on one end.");
-	}
 }
 
 /*

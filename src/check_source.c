@@ -27,7 +27,9 @@
 
 static int64 free_connections(Preflight *preflight, char **limit);
 static char *backend_pid(SourceConnection *source);
-static void watch(void);
+static void read_activity(Preflight *preflight);
+static void watch(TimestampTz since);
+
 void
 ftm_check_connection(Preflight *preflight)
 {
@@ -218,14 +220,12 @@ backend_pid(SourceConnection *source)
 
 /*
  * A run exports the snapshot for its workers, and remembers what the source
- * was doing just before.
+ * was doing just before; ftm_check() looks again at its end.
  */
 void
 ftm_check_snapshot(Preflight *preflight)
 {
-	if (preflight->for_run)
-		preflight->activity = ftm_freeze_read(preflight->source,
-											  preflight->scope->schemas);
+	read_activity(preflight);
 	preflight->snapshot = ftm_source_export_snapshot(preflight->source);
 	if (preflight->for_run)
 		return;
@@ -251,7 +251,6 @@ void
 ftm_check_freeze(Preflight *preflight)
 {
 	static const char hint[] = "Stop the application and its jobs before ftm_run_migration(): rows written after its snapshot stay behind.";
-	SourceActivity *before;
 	SourceActivity *after;
 	RowSet	   *rows;
 	char	   *writes;
@@ -269,11 +268,13 @@ ftm_check_freeze(Preflight *preflight)
 					   "Stop all writers, and wait until the replica has replayed everything, before ftm_run_migration().");
 		return;
 	}
-	before = ftm_freeze_read(preflight->source, preflight->scope->schemas);
-	watch();
+	if (preflight->activity == NULL)
+		read_activity(preflight);
+	watch(preflight->activity_time);
 	after = ftm_freeze_read(preflight->source, preflight->scope->schemas);
 
-	writes = ftm_freeze_writes(preflight->plan, before, after, &quiet);
+	writes = ftm_freeze_writes(preflight->plan, preflight->activity, after,
+							   &quiet);
 	if (writes != NULL)
 		ftm_check_warn(preflight,
 					   psprintf("The source is being written to, %s.", writes),
@@ -290,10 +291,18 @@ ftm_check_freeze(Preflight *preflight)
 }
 
 static void
-watch(void)
+read_activity(Preflight *preflight)
 {
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-												  WATCH_MILLISECONDS);
+	preflight->activity = ftm_freeze_read(preflight->source,
+										  preflight->scope->schemas);
+	preflight->activity_time = GetCurrentTimestamp();
+}
+
+/* The other checks have taken part of the time already. */
+static void
+watch(TimestampTz since)
+{
+	TimestampTz end = TimestampTzPlusMilliseconds(since, WATCH_MILLISECONDS);
 	long		left;
 
 	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),

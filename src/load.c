@@ -68,6 +68,7 @@
 #include "ftmigrate.h"
 #include "indexes.h"
 #include "load.h"
+#include "rollback.h"
 #include "state.h"
 #include "target.h"
 
@@ -112,6 +113,7 @@ static bool kept_from_earlier_call(const TableTask *task,
 static void check_relation(Relation rel, const TableTask *task);
 static void check_foreign_keys(Relation rel);
 static bool check_empty(const TableTask *task);
+static void check_unchanged(const TableTask *task);
 static void empty_storage(Oid relid);
 static void new_storage(Relation rel);
 static bool show_triggers(Relation rel, bool show);
@@ -163,6 +165,8 @@ ftm_load_table(const TableTask *task, SourceConnection *source,
 		check_foreign_keys(rel);
 		if (!replaceable)
 			result->rows_replaced = check_empty(task);
+		else if (!task->replace)
+			check_unchanged(task);
 		load_rows(rel, task, origin != NULL ? origin : &rows.origin, map,
 				  result);
 	}
@@ -417,6 +421,25 @@ check_empty(const TableTask *task)
 				 errmsg("table %s already contains rows", task->table_name),
 				 errhint("Empty it, or call ftm_run_migration(existing => 'truncate') to have its rows replaced.")));
 	return true;
+}
+
+/*
+ * A table that this run has loaded, and has to load again, may be in use by
+ * now: nobody must lose what was written to it.
+ */
+static void
+check_unchanged(const TableTask *task)
+{
+	char	   *changes = ftm_rollback_table_changes(task->run_id, task->relid);
+
+	if (changes != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s differs from the source, but has been written to since run " INT64_FORMAT " loaded it",
+						task->table_name, task->run_id),
+				 errdetail_internal("%s", changes),
+				 errhint("SELECT * FROM ftm_diff(%s); shows the rows.  To lose what was written, call ftm_run_migration(existing => 'truncate').",
+						 quote_literal_cstr(task->table_name))));
 }
 
 /*

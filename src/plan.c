@@ -17,6 +17,7 @@
 #include "catalog/pg_class.h"
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
+#include "expression.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -44,7 +45,6 @@ static void match_column(MigrationPlan *plan, PlanTable *table,
 static void check_target_only_columns(MigrationPlan *plan, PlanTable *table);
 static void check_generated(MigrationPlan *plan, PlanTable *table,
 							PlanColumn *column);
-static bool same_expression(const char *a, const char *b);
 static void report_left_out(MigrationPlan *plan, const ScopeFilter *filter);
 static void choose_method(MigrationPlan *plan, PlanTable *table);
 static void build_copy_sql(PlanTable *table);
@@ -395,30 +395,11 @@ check_generated(MigrationPlan *plan, PlanTable *table, PlanColumn *column)
 		ftm_plan_problem(plan, PLAN_SCHEMA,
 						 "Column %s.%s is generated in the target, but not in the source, whose values would be lost.  Drop the expression in the target.",
 						 table->name, quote_identifier(column->source->name));
-	else if (!same_expression(source, target))
+	else if (!ftm_expression_equal(source, target))
 		ftm_plan_problem(plan, PLAN_SCHEMA,
 						 "Column %s.%s is generated from %s in the source and from %s in the target.  Make the expressions the same.",
 						 table->name, quote_identifier(column->source->name),
 						 source, target);
-}
-
-/* Equal but for white space? */
-static bool
-same_expression(const char *a, const char *b)
-{
-	while (*a != '\0' || *b != '\0')
-	{
-		if (isspace((unsigned char) *a) && isspace((unsigned char) *b))
-		{
-			while (isspace((unsigned char) *a))
-				a++;
-			while (isspace((unsigned char) *b))
-				b++;
-		}
-		else if (*a++ != *b++)
-			return false;
-	}
-	return true;
 }
 
 /*

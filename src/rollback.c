@@ -60,10 +60,23 @@ typedef struct SetSequence
 	char	   *moved;			/* where it is now, if nobody has left it there */
 } SetSequence;
 
+/* What a run ($1) has loaded, with the xmin of the rows. */
+#define LOADED_TABLES_SQL \
+	"SELECT relid, table_name, rows," \
+	"       CASE WHEN age >= 0 AND age < 4294967296" \
+	"         THEN xid % 4294967296 END," \
+	"       rows_replaced" \
+	"  FROM @schema@.ftm_run_table," \
+	"       CAST(load_xid::text AS numeric) AS l (xid)," \
+	"       LATERAL (SELECT pg_current_xact_id()::text::numeric - xid) a (age)" \
+	" WHERE run_id = $1::bigint AND status = 'loaded'"
+
 static void check_run(int64 run_id);
 static List *lock_tables(int64 run_id);
 static void lock_table(const LoadedTable *table, int64 run_id);
+static LoadedTable *make_loaded_table(const RowSet *rows, int row);
 static void count_rows(LoadedTable *table);
+static char *table_changes(const LoadedTable *table);
 static List *lock_sequences(int64 run_id);
 static void check_replaced_rows(const RollbackRequest *request,
 								const List *tables);
@@ -145,25 +158,11 @@ lock_tables(int64 run_id)
 	List	   *tables = NIL;
 	RowSet	   *rows;
 
-	rows = ftm_state_query("SELECT relid, table_name, rows,"
-						   "       CASE WHEN age >= 0 AND age < 4294967296"
-						   "         THEN xid % 4294967296 END,"
-						   "       rows_replaced"
-						   "  FROM @schema@.ftm_run_table,"
-						   "       CAST(load_xid::text AS numeric) AS l (xid),"
-						   "       LATERAL (SELECT pg_current_xact_id()::text::numeric - xid) a (age)"
-						   " WHERE run_id = $1::bigint AND status = 'loaded'"
-						   " ORDER BY relid",
-						   1, params);
+	rows = ftm_state_query(LOADED_TABLES_SQL " ORDER BY relid", 1, params);
 	for (int i = 0; i < rows->nrows; i++)
 	{
-		LoadedTable *table = palloc0(sizeof(LoadedTable));
+		LoadedTable *table = make_loaded_table(rows, i);
 
-		table->relid = atooid(ftm_rowset_value(rows, i, 0));
-		table->name = ftm_rowset_value(rows, i, 1);
-		table->rows = ftm_rowset_int64(rows, i, 2);
-		table->xmin = ftm_rowset_value(rows, i, 3);
-		table->rows_replaced = ftm_rowset_bool(rows, i, 4);
 		if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(table->relid)))
 			continue;
 		lock_table(table, run_id);
@@ -171,6 +170,34 @@ lock_tables(int64 run_id)
 		tables = lappend(tables, table);
 	}
 	return tables;
+}
+
+static LoadedTable *
+make_loaded_table(const RowSet *rows, int row)
+{
+	LoadedTable *table = palloc0(sizeof(LoadedTable));
+
+	table->relid = atooid(ftm_rowset_value(rows, row, 0));
+	table->name = ftm_rowset_value(rows, row, 1);
+	table->rows = ftm_rowset_int64(rows, row, 2);
+	table->xmin = ftm_rowset_value(rows, row, 3);
+	table->rows_replaced = ftm_rowset_bool(rows, row, 4);
+	return table;
+}
+
+char *
+ftm_rollback_table_changes(int64 run_id, Oid relid)
+{
+	const char *params[2] = {run_param(run_id), psprintf("%u", relid)};
+	RowSet	   *rows = ftm_state_query(LOADED_TABLES_SQL " AND relid = $2::oid",
+									   2, params);
+	LoadedTable *table;
+
+	if (rows->nrows == 0)
+		return NULL;
+	table = make_loaded_table(rows, 0);
+	count_rows(table);
+	return table_changes(table);
 }
 
 /*
@@ -219,6 +246,21 @@ count_rows(LoadedTable *table)
 							0, NULL);
 	table->rows_now = ftm_rowset_int64(rows, 0, 0);
 	table->rows_changed = ftm_rowset_int64(rows, 0, 1);
+}
+
+/* As a sentence; NULL: none, or none that could be lost. */
+static char *
+table_changes(const LoadedTable *table)
+{
+	int64		missing = table->rows - (table->rows_now - table->rows_changed);
+
+	if (table->rows_now == 0 || (table->rows_changed == 0 && missing == 0))
+		return NULL;
+	if (table->xmin == NULL)
+		return psprintf("Table %s: loaded too long ago to tell whether it has changed.",
+						table->name);
+	return psprintf("Table %s: rows inserted or updated: " INT64_FORMAT ", loaded rows updated or deleted: " INT64_FORMAT ".",
+					table->name, table->rows_changed, missing);
 }
 
 /*
@@ -345,18 +387,10 @@ check_unchanged(const RollbackRequest *request, const List *tables,
 	initStringInfo(&lines);
 	foreach(lc, tables)
 	{
-		LoadedTable *table = lfirst(lc);
-		int64		missing;
+		char	   *changes = table_changes(lfirst(lc));
 
-		missing = table->rows - (table->rows_now - table->rows_changed);
-		if (table->rows_now == 0 || (table->rows_changed == 0 && missing == 0))
-			continue;
-		if (table->xmin == NULL)
-			add_line(&lines, "Table %s: loaded too long ago to tell whether it has changed.",
-					 table->name);
-		else
-			add_line(&lines, "Table %s: rows inserted or updated: " INT64_FORMAT ", loaded rows updated or deleted: " INT64_FORMAT ".",
-					 table->name, table->rows_changed, missing);
+		if (changes != NULL)
+			add_line(&lines, "%s", changes);
 	}
 	foreach(lc, sequences)
 	{

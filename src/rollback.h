@@ -38,4 +38,11 @@ typedef struct RolledBackTable
  */
 extern List *ftm_rollback_run(const RollbackRequest *request);
 
+/*
+ * What has become of the rows that a run loaded into a table, in the words of
+ * an error's detail; NULL if nothing has, or the table is empty, or not the
+ * run's.  The caller holds a lock that keeps others from writing to it.
+ */
+extern char *ftm_rollback_table_changes(int64 run_id, Oid relid);
+
 #endif							/* FTM_ROLLBACK_H */

@@ -24,7 +24,7 @@
 #include "verify_schema.h"
 
 /*
- * The columns of the tables in $1, by table.  Numbered ones take a number from
+ * The columns of the tables in $1, by table's OID.  Numbered ones take a number from
  * a sequence, in whichever way.  The functions of a default are those of other
  * schemas than the tables', those of pg_catalog excepted, which are not in
  * pg_depend.
@@ -76,7 +76,8 @@ enum
 };
 
 /*
- * Indexes and constraints of the tables in $1 and of their partitions.  Foreign
+ * Indexes and constraints of the tables in $1 and of their partitions, by
+ * table's OID.  Foreign
  * keys have results of their own; NOT NULL is the columns' business.
  */
 #define OBJECTS_SQL \
@@ -88,13 +89,15 @@ enum
 	" SELECT o.oid, o.oid FROM" \
 	"  pg_catalog.unnest($1::pg_catalog.oid[]) o(oid))" \
 	"SELECT m.root, true, pg_catalog.quote_ident(c.relname)," \
-	" i.indisvalid AND i.indisready AND i.indislive, i.indrelid = m.root" \
+	" i.indisvalid AND i.indisready AND i.indislive, i.indrelid = m.root," \
+	" i.indrelid::pg_catalog.regclass" \
 	" FROM member m" \
 	" JOIN pg_catalog.pg_index i ON i.indrelid = m.oid" \
 	" JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid" \
 	" UNION ALL " \
 	"SELECT m.root, false, pg_catalog.quote_ident(k.conname)," \
-	" k.convalidated, k.conrelid = m.root" \
+	" k.convalidated, k.conrelid = m.root," \
+	" k.conrelid::pg_catalog.regclass" \
 	" FROM member m" \
 	" JOIN pg_catalog.pg_constraint k ON k.conrelid = m.oid" \
 	" WHERE k.contype IN ('c', 'p', 'u', 'x')" \
@@ -106,18 +109,37 @@ enum
 	OBJECT_IS_INDEX,
 	OBJECT_NAME,
 	OBJECT_VALID,
-	OBJECT_OF_ROOT
+	OBJECT_OF_ROOT,
+	OBJECT_RELATION				/* as to be written in a statement */
 };
 
 /* Names of the two in an export. */
 #define COLUMNS_QUESTION	"column definitions"
 #define OBJECTS_QUESTION	"indexes and constraints"
 
+/* Both ends' catalogs, as far as they matter here. */
+typedef struct Schemas
+{
+	RowSet	   *source_columns;	/* of COLUMNS_SQL */
+	RowSet	   *target_columns;
+	RowSet	   *source_objects;	/* of OBJECTS_SQL */
+	RowSet	   *target_objects;
+} Schemas;
+
+/* The rows of one table in one of these; end is the one behind the last. */
+typedef struct TableRows
+{
+	const RowSet *rows;
+	int			begin;
+	int			end;
+} TableRows;
+
 /* What is found about one table. */
 typedef struct Findings
 {
-	StringInfoData wrong;
-	StringInfoData told;
+	const PlanTable *table;
+	List	   *differences;	/* of SchemaDifference */
+	StringInfoData told;		/* what is worth a word, and no difference */
 } Findings;
 
 /* The same column on both ends. */
@@ -130,26 +152,26 @@ typedef struct ColumnPair
 	const char *name;			/* quoted */
 } ColumnPair;
 
+static void read_schemas(Schemas *schemas, const MigrationPlan *plan,
+						 SourceConnection *source,
+						 const SourceRecord *record);
 static char *oids_of(const MigrationPlan *plan, bool source);
-static VerifyResult *compare_columns(const PlanTable *table,
-									 const RowSet *source,
-									 const RowSet *target);
-static int	find_column(const RowSet *columns, Oid relid, const char *name);
+static TableRows rows_of_table(const RowSet *rows, Oid relid);
+static void compare_columns(Findings *findings, const Schemas *schemas);
+static int	find_column(const TableRows *columns, const char *name);
 static void compare_nullability(Findings *findings, const ColumnPair *pair);
 static void compare_expression(Findings *findings, const ColumnPair *pair);
 static void compare_collation(Findings *findings, const ColumnPair *pair);
 static bool target_lacks(const char *functions);
-static VerifyResult *check_objects(const PlanTable *table,
-								   const RowSet *source,
-								   const RowSet *target);
-static int	count_objects(const RowSet *objects, Oid relid, bool indexes,
-						  bool of_root);
-static bool not_valid_in_source(const RowSet *objects, Oid relid,
-								const char *name);
-static void tell(StringInfo text, const char *format,...)
+static void check_objects(Findings *findings, const Schemas *schemas);
+static int	count_objects(const TableRows *objects, bool indexes, bool of_root);
+static bool is_not_valid(const TableRows *constraints, const char *name);
+static void begin_findings(Findings *findings, const PlanTable *table);
+static void differ(Findings *findings, SchemaAspect aspect, char *text,
+				   char *remedy);
+static void tell(Findings *findings, const char *format,...)
 			pg_attribute_printf(2, 3);
-static VerifyResult *make_result(const char *kind, const PlanTable *table,
-								 Findings *findings);
+static VerifyResult *make_result(const char *kind, const Findings *findings);
 
 void
 ftm_verify_schema_record(List *tables, SourceConnection *source,
@@ -175,101 +197,150 @@ List *
 ftm_verify_schema(const MigrationPlan *plan, SourceConnection *source,
 				  const SourceRecord *record)
 {
-	const char *source_oids = oids_of(plan, true);
-	const char *target_oids = oids_of(plan, false);
-	RowSet	   *source_columns;
-	RowSet	   *target_columns;
-	RowSet	   *source_objects;
-	RowSet	   *target_objects;
+	Schemas		schemas;
+	Findings	findings;
 	List	   *results = NIL;
 	ListCell   *lc;
 
-	if (record != NULL)
-	{
-		source_columns = ftm_record_answer(record, COLUMNS_QUESTION);
-		source_objects = ftm_record_answer(record, OBJECTS_QUESTION);
-	}
-	else
-	{
-		source_columns = ftm_source_query(source, COLUMNS_SQL, 1, &source_oids);
-		source_objects = ftm_source_query(source, OBJECTS_SQL, 1, &source_oids);
-	}
-	target_columns = ftm_target_query(COLUMNS_SQL, 1, &target_oids);
-	target_objects = ftm_target_query(OBJECTS_SQL, 1, &target_oids);
+	read_schemas(&schemas, plan, source, record);
 	foreach(lc, plan->tables)
-		results = lappend(results, compare_columns(lfirst(lc), source_columns,
-												   target_columns));
+	{
+		begin_findings(&findings, lfirst(lc));
+		compare_columns(&findings, &schemas);
+		results = lappend(results, make_result("schema", &findings));
+	}
 	foreach(lc, plan->tables)
-		results = lappend(results, check_objects(lfirst(lc), source_objects,
-												 target_objects));
+	{
+		begin_findings(&findings, lfirst(lc));
+		check_objects(&findings, &schemas);
+		results = lappend(results, make_result("indexes and constraints",
+											   &findings));
+	}
 	return results;
+}
+
+List *
+ftm_verify_schema_differences(const MigrationPlan *plan,
+							  SourceConnection *source,
+							  const SourceRecord *record)
+{
+	Schemas		schemas;
+	Findings	findings;
+	List	   *differences = NIL;
+	ListCell   *lc;
+
+	read_schemas(&schemas, plan, source, record);
+	foreach(lc, plan->tables)
+	{
+		begin_findings(&findings, lfirst(lc));
+		compare_columns(&findings, &schemas);
+		check_objects(&findings, &schemas);
+		differences = list_concat(differences, findings.differences);
+	}
+	return differences;
+}
+
+static void
+read_schemas(Schemas *schemas, const MigrationPlan *plan,
+			 SourceConnection *source, const SourceRecord *record)
+{
+	const char *source_oids = oids_of(plan, true);
+	const char *target_oids = oids_of(plan, false);
+
+	schemas->source_columns = record != NULL ?
+		ftm_record_answer(record, COLUMNS_QUESTION) :
+		ftm_source_query(source, COLUMNS_SQL, 1, &source_oids);
+	schemas->source_objects = record != NULL ?
+		ftm_record_answer(record, OBJECTS_QUESTION) :
+		ftm_source_query(source, OBJECTS_SQL, 1, &source_oids);
+	schemas->target_columns = ftm_target_query(COLUMNS_SQL, 1, &target_oids);
+	schemas->target_objects = ftm_target_query(OBJECTS_SQL, 1, &target_oids);
 }
 
 /* The text of an array with the tables of one end. */
 static char *
 oids_of(const MigrationPlan *plan, bool source)
 {
-	StringInfoData text;
+	List	   *oids = NIL;
 	ListCell   *lc;
 
-	initStringInfo(&text);
 	foreach(lc, plan->tables)
 	{
 		PlanTable  *table = lfirst(lc);
 
-		appendStringInfo(&text, "%c%u", text.len > 0 ? ',' : '{',
-						 source ? table->source->oid : table->target->oid);
+		oids = lappend(oids, psprintf("%u", source ? table->source->oid :
+									  table->target->oid));
 	}
-	appendStringInfoString(&text, text.len > 0 ? "}" : "{}");
-	return text.data;
+	return ftm_catalog_array_text(oids);
+}
+
+/*
+ * Both kinds of rows begin with the table's OID, and are sorted by it.
+ */
+static TableRows
+rows_of_table(const RowSet *rows, Oid relid)
+{
+	TableRows	result = {rows, 0, 0};
+	int			low = 0;
+	int			high = rows->nrows;
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (atooid(ftm_rowset_value(rows, middle, 0)) < relid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	result.begin = low;
+	while (low < rows->nrows && atooid(ftm_rowset_value(rows, low, 0)) == relid)
+		low++;
+	result.end = low;
+	return result;
 }
 
 /*
  * Columns that only the target has are no loss.
  */
-static VerifyResult *
-compare_columns(const PlanTable *table, const RowSet *source,
-				const RowSet *target)
+static void
+compare_columns(Findings *findings, const Schemas *schemas)
 {
-	Findings	findings;
-	int			total = 0;
+	TableRows	source = rows_of_table(schemas->source_columns,
+									   findings->table->source->oid);
+	TableRows	target = rows_of_table(schemas->target_columns,
+									   findings->table->target->oid);
 	int			compared = 0;
 
-	initStringInfo(&findings.wrong);
-	initStringInfo(&findings.told);
-	for (int row = 0; row < source->nrows; row++)
+	for (int row = source.begin; row < source.end; row++)
 	{
-		const char *name = ftm_rowset_value(source, row, COLUMN_NAME);
-		ColumnPair	pair = {source, row, target, 0, quote_identifier(name)};
+		const char *name = ftm_rowset_value(source.rows, row, COLUMN_NAME);
+		ColumnPair	pair = {source.rows, row, target.rows,
+		find_column(&target, name), quote_identifier(name)};
 
-		if (atooid(ftm_rowset_value(source, row, COLUMN_TABLE)) !=
-			table->source->oid)
-			continue;
-		total++;
-		pair.target_row = find_column(target, table->target->oid, name);
 		if (pair.target_row < 0)
 		{
-			tell(&findings.wrong, "column %s is missing on the target",
-				 pair.name);
+			differ(findings, SCHEMA_COLUMN,
+				   psprintf("column %s is missing on the target", pair.name),
+				   pstrdup("Add it there."));
 			continue;
 		}
 		compared++;
-		compare_nullability(&findings, &pair);
-		compare_expression(&findings, &pair);
-		compare_collation(&findings, &pair);
+		compare_nullability(findings, &pair);
+		compare_expression(findings, &pair);
+		compare_collation(findings, &pair);
 	}
-	tell(&findings.told, "%d of %d columns compared", compared, total);
-	return make_result("schema", table, &findings);
+	tell(findings, "%d of %d columns compared", compared,
+		 source.end - source.begin);
 }
 
 /* The row of a column, -1 if there is none. */
 static int
-find_column(const RowSet *columns, Oid relid, const char *name)
+find_column(const TableRows *columns, const char *name)
 {
-	for (int row = 0; row < columns->nrows; row++)
+	for (int row = columns->begin; row < columns->end; row++)
 	{
-		if (strcmp(ftm_rowset_value(columns, row, COLUMN_NAME), name) == 0 &&
-			atooid(ftm_rowset_value(columns, row, COLUMN_TABLE)) == relid)
+		if (strcmp(ftm_rowset_value(columns->rows, row, COLUMN_NAME), name) == 0)
 			return row;
 	}
 	return -1;
@@ -288,11 +359,12 @@ compare_nullability(Findings *findings, const ColumnPair *pair)
 										 COLUMN_NOT_NULL);
 
 	if (source && !target)
-		tell(&findings->wrong, "column %s is NOT NULL on the source only",
-			 pair->name);
+		differ(findings, SCHEMA_NULLABILITY,
+			   psprintf("column %s is NOT NULL on the source only", pair->name),
+			   psprintf("Execute ALTER TABLE %s ALTER COLUMN %s SET NOT NULL.",
+						findings->table->name, pair->name));
 	else if (target && !source)
-		tell(&findings->told, "column %s is NOT NULL on the target only",
-			 pair->name);
+		tell(findings, "column %s is NOT NULL on the target only", pair->name);
 }
 
 /*
@@ -306,46 +378,54 @@ compare_expression(Findings *findings, const ColumnPair *pair)
 	const RowSet *target = pair->target;
 	int			s = pair->source_row;
 	int			t = pair->target_row;
-	bool		source_generated = ftm_rowset_bool(source, s, COLUMN_GENERATED);
-	bool		target_generated = ftm_rowset_bool(target, t, COLUMN_GENERATED);
-	const char *source_text = ftm_rowset_value(source, s, COLUMN_EXPRESSION);
-	const char *target_text = ftm_rowset_value(target, t, COLUMN_EXPRESSION);
+	bool		generated = ftm_rowset_bool(source, s, COLUMN_GENERATED);
+	bool		source_numbered = ftm_rowset_bool(source, s, COLUMN_NUMBERED);
+	bool		target_numbered = ftm_rowset_bool(target, t, COLUMN_NUMBERED);
+	const char *source_text = source_numbered ? "a number of a sequence" :
+	ftm_rowset_value(source, s, COLUMN_EXPRESSION);
+	const char *target_text = target_numbered ? "a number of a sequence" :
+	ftm_rowset_value(target, t, COLUMN_EXPRESSION);
 	const char *functions = ftm_rowset_value(source, s, COLUMN_FUNCTIONS);
-	const char *what = source_generated ? "expression" : "default";
+	char	   *text;
 
-	if (source_generated != target_generated)
+	if (generated && !ftm_rowset_bool(target, t, COLUMN_GENERATED))
 	{
-		/* The plan has the values of the source's copied, as it says. */
-		tell(source_generated ? &findings->told : &findings->wrong,
-			 "column %s is generated on the %s only",
-			 pair->name, source_generated ? "source" : "target");
+		/* The plan has the source's values copied, as it says. */
+		tell(findings, "column %s is generated on the source only", pair->name);
 		return;
 	}
-	if (ftm_rowset_bool(source, s, COLUMN_NUMBERED))
+	if (!generated && ftm_rowset_bool(target, t, COLUMN_GENERATED))
 	{
-		if (ftm_rowset_bool(target, t, COLUMN_NUMBERED))
-			return;
-		source_text = "a number of a sequence";
+		differ(findings, SCHEMA_GENERATION,
+			   psprintf("column %s is generated on the target only", pair->name),
+			   pstrdup("Drop the expression there."));
+		return;
 	}
-	else if (source_text == NULL)
+	if (source_text == NULL)
 	{
-		if (target_text != NULL ||
-			ftm_rowset_bool(target, t, COLUMN_NUMBERED))
-			tell(&findings->told, "column %s has a default on the target only",
+		if (target_text != NULL)
+			tell(findings, "column %s has a default on the target only",
 				 pair->name);
 		return;
 	}
-	else if (target_text != NULL &&
-			 ftm_expression_equal(source_text, target_text))
+	if (source_numbered ? target_numbered :
+		target_text != NULL && ftm_expression_equal(source_text, target_text))
 		return;
 
-	if (target_text == NULL && ftm_rowset_bool(target, t, COLUMN_NUMBERED))
-		target_text = "a number of a sequence";
-	tell(functions != NULL && target_lacks(functions) ?
-		 &findings->told : &findings->wrong,
-		 "column %s has the %s %s on the source and %s on the target",
-		 pair->name, what, source_text,
-		 target_text != NULL ? target_text : "none");
+	text = psprintf("column %s has the %s %s on the source and %s on the target",
+					pair->name, generated ? "expression" : "default",
+					source_text, target_text != NULL ? target_text : "none");
+	if (functions != NULL && target_lacks(functions))
+		tell(findings, "%s", text);
+	else if (generated)
+		differ(findings, SCHEMA_GENERATION, text,
+			   pstrdup("Make the expressions the same."));
+	else
+		differ(findings, SCHEMA_DEFAULT, text,
+			   psprintf("Execute ALTER TABLE %s ALTER COLUMN %s %s%s.",
+						findings->table->name, pair->name,
+						source_numbered ? "ADD GENERATED BY DEFAULT AS IDENTITY" : "SET DEFAULT ",
+						source_numbered ? "" : source_text));
 }
 
 /*
@@ -375,95 +455,117 @@ compare_collation(Findings *findings, const ColumnPair *pair)
 										  COLUMN_COLLATION);
 	const char *target = ftm_rowset_value(pair->target, pair->target_row,
 										  COLUMN_COLLATION);
-	bool		same_type;
+	char	   *text;
 
 	if (source == NULL || target == NULL || strcmp(source, target) == 0)
 		return;
-	same_type = strcmp(ftm_rowset_value(pair->source, pair->source_row,
-										COLUMN_TYPE),
-					   ftm_rowset_value(pair->target, pair->target_row,
-										COLUMN_TYPE)) == 0;
-	tell(same_type ? &findings->wrong : &findings->told,
-		 "column %s has the collation %s on the source and %s on the target",
-		 pair->name, source, target);
+	text = psprintf("column %s has the collation %s on the source and %s on the target",
+					pair->name, source, target);
+	if (strcmp(ftm_rowset_value(pair->source, pair->source_row, COLUMN_TYPE),
+			   ftm_rowset_value(pair->target, pair->target_row, COLUMN_TYPE)) == 0)
+		differ(findings, SCHEMA_COLLATION, text,
+			   psprintf("Give the column of the target COLLATE %s.", source));
+	else
+		tell(findings, "%s", text);
 }
 
 /*
  * A constraint that is not valid in the source either is no difference.  What
  * the target has fewer of is only told: indexes may be replaced on purpose.
  */
-static VerifyResult *
-check_objects(const PlanTable *table, const RowSet *source,
-			  const RowSet *target)
+static void
+check_objects(Findings *findings, const Schemas *schemas)
 {
-	Findings	findings;
-	Oid			source_oid = table->source->oid;
-	Oid			target_oid = table->target->oid;
-	int			indexes = count_objects(target, target_oid, true, false);
-	int			constraints = count_objects(target, target_oid, false, false);
-	int			source_indexes = count_objects(source, source_oid, true, true);
-	int			source_constraints = count_objects(source, source_oid, false,
-												   true);
+	TableRows	source = rows_of_table(schemas->source_objects,
+									   findings->table->source->oid);
+	TableRows	target = rows_of_table(schemas->target_objects,
+									   findings->table->target->oid);
 
-	initStringInfo(&findings.wrong);
-	initStringInfo(&findings.told);
-	for (int row = 0; row < target->nrows; row++)
+	for (int row = target.begin; row < target.end; row++)
 	{
-		const char *name = ftm_rowset_value(target, row, OBJECT_NAME);
+		const char *name = ftm_rowset_value(target.rows, row, OBJECT_NAME);
+		const char *relation = ftm_rowset_value(target.rows, row,
+												OBJECT_RELATION);
 
-		if (ftm_rowset_bool(target, row, OBJECT_VALID) ||
-			atooid(ftm_rowset_value(target, row, OBJECT_TABLE)) != target_oid)
+		if (ftm_rowset_bool(target.rows, row, OBJECT_VALID))
 			continue;
-		if (ftm_rowset_bool(target, row, OBJECT_IS_INDEX))
-			tell(&findings.wrong, "index %s is not valid", name);
-		else if (not_valid_in_source(source, source_oid, name))
-			tell(&findings.told, "constraint %s is not valid on the source either",
+		if (ftm_rowset_bool(target.rows, row, OBJECT_IS_INDEX))
+			differ(findings, SCHEMA_INDEX,
+				   psprintf("index %s is not valid", name),
+				   psprintf("Execute REINDEX TABLE %s.", relation));
+		else if (is_not_valid(&source, name))
+			tell(findings, "constraint %s is not valid on the source either",
 				 name);
 		else
-			tell(&findings.wrong, "constraint %s is not valid", name);
+			differ(findings, SCHEMA_CONSTRAINT,
+				   psprintf("constraint %s is not valid", name),
+				   psprintf("Execute ALTER TABLE %s VALIDATE CONSTRAINT %s.",
+							relation, name));
 	}
-	tell(&findings.told, "indexes: %d, constraints: %d", indexes, constraints);
-	if (source_indexes > count_objects(target, target_oid, true, true))
-		tell(&findings.told, "indexes on the source: %d", source_indexes);
-	if (source_constraints > count_objects(target, target_oid, false, true))
-		tell(&findings.told, "constraints on the source: %d",
-			 source_constraints);
-	return make_result("indexes and constraints", table, &findings);
+	tell(findings, "indexes: %d, constraints: %d",
+		 count_objects(&target, true, false),
+		 count_objects(&target, false, false));
+	if (count_objects(&source, true, true) > count_objects(&target, true, true))
+		tell(findings, "indexes on the source: %d",
+			 count_objects(&source, true, true));
+	if (count_objects(&source, false, true) > count_objects(&target, false, true))
+		tell(findings, "constraints on the source: %d",
+			 count_objects(&source, false, true));
 }
 
 /* of_root: without those of partitions. */
 static int
-count_objects(const RowSet *objects, Oid relid, bool indexes, bool of_root)
+count_objects(const TableRows *objects, bool indexes, bool of_root)
 {
 	int			count = 0;
 
-	for (int row = 0; row < objects->nrows; row++)
+	for (int row = objects->begin; row < objects->end; row++)
 	{
-		if (atooid(ftm_rowset_value(objects, row, OBJECT_TABLE)) == relid &&
-			ftm_rowset_bool(objects, row, OBJECT_IS_INDEX) == indexes &&
-			(!of_root || ftm_rowset_bool(objects, row, OBJECT_OF_ROOT)))
+		if (ftm_rowset_bool(objects->rows, row, OBJECT_IS_INDEX) == indexes &&
+			(!of_root || ftm_rowset_bool(objects->rows, row, OBJECT_OF_ROOT)))
 			count++;
 	}
 	return count;
 }
 
+/* Is there such a constraint, and not valid? */
 static bool
-not_valid_in_source(const RowSet *objects, Oid relid, const char *name)
+is_not_valid(const TableRows *objects, const char *name)
 {
-	for (int row = 0; row < objects->nrows; row++)
+	for (int row = objects->begin; row < objects->end; row++)
 	{
-		if (atooid(ftm_rowset_value(objects, row, OBJECT_TABLE)) == relid &&
-			!ftm_rowset_bool(objects, row, OBJECT_IS_INDEX) &&
-			strcmp(ftm_rowset_value(objects, row, OBJECT_NAME), name) == 0)
-			return !ftm_rowset_bool(objects, row, OBJECT_VALID);
+		if (!ftm_rowset_bool(objects->rows, row, OBJECT_IS_INDEX) &&
+			strcmp(ftm_rowset_value(objects->rows, row, OBJECT_NAME), name) == 0)
+			return !ftm_rowset_bool(objects->rows, row, OBJECT_VALID);
 	}
 	return false;
 }
 
-/* Append one fragment. */
 static void
-tell(StringInfo text, const char *format,...)
+begin_findings(Findings *findings, const PlanTable *table)
 {
+	findings->table = table;
+	findings->differences = NIL;
+	initStringInfo(&findings->told);
+}
+
+static void
+differ(Findings *findings, SchemaAspect aspect, char *text, char *remedy)
+{
+	SchemaDifference *difference = palloc(sizeof(SchemaDifference));
+
+	difference->table = findings->table;
+	difference->aspect = aspect;
+	difference->text = text;
+	difference->remedy = remedy;
+	findings->differences = lappend(findings->differences, difference);
+}
+
+static void
+tell(Findings *findings, const char *format,...)
+{
+	StringInfo	text = &findings->told;
+
 	if (text->len > 0)
 		appendStringInfoString(text, "; ");
 	for (;;)
@@ -480,18 +582,24 @@ tell(StringInfo text, const char *format,...)
 	}
 }
 
-/* Ok if nothing is wrong; what is wrong is said first. */
+/* Ok if nothing differs; what does is said first. */
 static VerifyResult *
-make_result(const char *kind, const PlanTable *table, Findings *findings)
+make_result(const char *kind, const Findings *findings)
 {
 	VerifyResult *result = palloc0(sizeof(VerifyResult));
+	StringInfoData detail;
+	ListCell   *lc;
+
+	initStringInfo(&detail);
+	foreach(lc, findings->differences)
+		appendStringInfo(&detail, "%s; ", ((SchemaDifference *) lfirst(lc))->text);
+	appendStringInfoString(&detail, findings->told.data);
 
 	result->kind = pstrdup(kind);
-	result->object = pstrdup(table->name);
+	result->object = pstrdup(findings->table->name);
 	result->source_rows = -1;
 	result->target_rows = -1;
-	result->ok = findings->wrong.len == 0;
-	result->detail = result->ok ? findings->told.data :
-		psprintf("%s; %s", findings->wrong.data, findings->told.data);
+	result->ok = findings->differences == NIL;
+	result->detail = detail.data;
 	return result;
 }

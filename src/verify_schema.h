@@ -10,6 +10,27 @@
 
 #include "plan.h"
 
+/* What a table of the target can have otherwise than the source's. */
+typedef enum SchemaAspect
+{
+	SCHEMA_COLUMN,				/* its being there */
+	SCHEMA_NULLABILITY,
+	SCHEMA_DEFAULT,
+	SCHEMA_GENERATION,
+	SCHEMA_COLLATION,
+	SCHEMA_INDEX,
+	SCHEMA_CONSTRAINT
+} SchemaAspect;
+
+/* A difference that verification does not accept. */
+typedef struct SchemaDifference
+{
+	const PlanTable *table;
+	SchemaAspect aspect;
+	char	   *text;			/* fragment of a sentence, without the table */
+	char	   *remedy;			/* sentence */
+} SchemaDifference;
+
 /*
  * Two results for each table of the plan: "schema" compares the columns'
  * nullability, default, generation expression and collation, "indexes and
@@ -25,5 +46,12 @@ extern List *ftm_verify_schema(const MigrationPlan *plan,
 /* Record what that needs to know of tables (List of CatalogTable). */
 extern void ftm_verify_schema_record(List *tables, SourceConnection *source,
 									 SourceRecord *record);
+
+/*
+ * The differences that make those results not ok: a List of SchemaDifference.
+ */
+extern List *ftm_verify_schema_differences(const MigrationPlan *plan,
+										   SourceConnection *source,
+										   const SourceRecord *record);
 
 #endif							/* FTM_VERIFY_SCHEMA_H */

@@ -103,9 +103,20 @@ RESET statement_timeout;
 -- What each check finds
 --
 
--- the freeze: somebody has written, and not committed yet
 SELECT dblink_disconnect('other');
 SELECT dblink_connect('other', format('dbname=regress_ftm_check host=%s port=%s', :'host', :'port'));
+
+-- definitions: verification would find them different; the hints are the remedy
+SELECT dblink_exec('other', 'ALTER TABLE notes ALTER body SET NOT NULL, ALTER body SET DEFAULT ''a (1)'', ADD CHECK (body <> ''x'')');
+ALTER TABLE notes ADD CONSTRAINT notes_body_check CHECK (body <> 'x') NOT VALID;
+SELECT * FROM findings();
+SELECT table_name, status FROM ftm_run_migration(users => false, include => '{notes}', dry_run => true);
+SELECT substring(hint FROM '^Execute (.*)\.$') FROM findings() \gexec
+SELECT * FROM findings();
+SELECT dblink_exec('other', 'ALTER TABLE notes ALTER body DROP NOT NULL, ALTER body DROP DEFAULT, DROP CONSTRAINT notes_body_check');
+ALTER TABLE notes ALTER body DROP NOT NULL, ALTER body DROP DEFAULT, DROP CONSTRAINT notes_body_check;
+
+-- the freeze: somebody has written, and not committed yet
 SELECT dblink_exec('other', 'BEGIN'), dblink_exec('other', 'UPDATE teams SET name = ''x''');
 SELECT check_name, status, detail, hint FROM ftm_check() WHERE check_name = 'freeze';
 SELECT dblink_exec('other', 'PREPARE TRANSACTION ''regress_ftm_check''');

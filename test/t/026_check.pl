@@ -40,7 +40,7 @@ unlike($all, qr/\|fail\|/, 'nothing fails');
 like($all, qr/^user columns\|warn\|Nobody has looked.*\|Execute SELECT \* FROM public\.ftm_scan_user_ids\(\)/m,
 	'a scan is missed');
 is(scalar(() = $target->sql('SELECT DISTINCT check_name FROM ftm_check()') =~ /^.+$/mg),
-	24, 'each check has a row');
+	25, 'each check has a row');
 
 #
 # Connections
@@ -143,8 +143,59 @@ is($target->sql(q(SET ROLE app; SELECT DISTINCT status FROM ftm_check() WHERE ch
 	'pass', 'the remedy helps');
 
 #
+# Writers
+#
+
+# The source's sessions report what they have written once a second, at most.
+my $script = PostgreSQL::Test::Utils::tempdir() . '/writer.sql';
+append_to_file($script, "UPDATE public.sites SET name = name;\n");
+my $writer = IPC::Run::start(
+	[
+		'pgbench', '-n', '-T', $PostgreSQL::Test::Utils::timeout_default,
+		'-f', $script, $source->connstr('postgres')
+	],
+	'>', \my $writer_out, '2>', \my $writer_err);
+ok($target->poll_query_until('postgres', <<'SQL'), 'a live writer is seen') or diag findings('freeze');
+SELECT EXISTS (SELECT FROM ftm_check() WHERE check_name = 'freeze' AND status = 'warn'
+	AND detail ~ 'being written to, .*within the last second: public\.sites' AND hint ~ '^Stop the application')
+SQL
+$writer->kill_kill;
+ok($target->poll_query_until('postgres', <<'SQL'), 'and that it has stopped') or diag findings('freeze');
+SELECT EXISTS (SELECT FROM ftm_check() WHERE check_name = 'freeze' AND status = 'pass')
+SQL
+
+#
 # The target's server
 #
+
+# The source's size is that of its files, which may have holes.
+SKIP:
+{
+	$source->sql('CREATE TABLE huge ()');
+	$target->sql('CREATE TABLE huge ()');
+	my $file = $source->data_dir . '/' . $source->sql("SELECT pg_relation_filepath('huge')") . '.1';
+	append_to_file($file, '');
+	skip 'the file system takes no file of 8 TB', 1 if !truncate($file, 1 << 43);
+	like(findings('disk space'), qr/\|fail\|Tables and indexes take about 8\d{3} GB.*\|Make room for 16 TB/,
+		'too little disk space');
+}
+$source->sql('DROP TABLE huge');
+$target->sql('DROP TABLE huge');
+like(findings('disk space'), qr/\|pass\|/, 'enough disk space');
+
+#
+# The target's server
+#
+
+# The source's size is that of its files, which may have holes.
+$source->sql('CREATE TABLE huge ()');
+$target->sql('CREATE TABLE huge ()');
+my $file = $source->data_dir . '/' . $source->sql("SELECT pg_relation_filepath('huge')");
+truncate($file, 1 << 43) or die "cannot make $file larger: $!";
+like(findings('disk space'), qr/\|fail\|Tables and indexes take about 8\d{3} GB.*\|Make room for 16 TB/,
+	'too little disk space');
+truncate($file, 0) or die "cannot make $file smaller: $!";
+like(findings('disk space'), qr/\|pass\|/, 'enough disk space');
 
 $target->append_conf('postgresql.conf', "max_worker_processes = 3\n");
 $target->restart;

@@ -57,6 +57,22 @@ is( $target->sql(
 	'1',
 	'the counters are recorded');
 
+# A second call would load the table again, and what was written to it since
+# would be lost
+$target->sql(<<SQL);
+SET session_replication_role = replica;
+INSERT INTO sites SELECT * FROM jsonb_populate_record(
+	(SELECT s FROM sites s LIMIT 1), '{"id": "11111111-1111-1111-1111-111111111111"}');
+SQL
+my ($state, $message) = $target->sql_error($migrate);
+is($state, '55000', 'what was written to the target since is not overwritten');
+like(
+	$message,
+	qr/table public\.sites differs from the source, but has been written to since run \d+ loaded it.*rows inserted or updated: 1, loaded rows updated or deleted: 0\..*existing => 'truncate'/s,
+	'and the table is named');
+$target->sql(
+	"DELETE FROM sites WHERE id = '11111111-1111-1111-1111-111111111111'");
+
 # A second call loads what is new, and that only
 my $status = $target->sql(
 	q(SELECT status, count(*), min(table_name) FILTER (WHERE status = 'verified')
