@@ -580,6 +580,24 @@ target_sql(const ChecksumBuilder *builder)
 					ftm_checksum_from(builder->table->target));
 }
 
+/*
+ * Rows that the session does not see are not compared; one table that cannot
+ * be read must not end the verification of all others.
+ */
+static char *
+obstacle(const PlanTable *table)
+{
+	if (!table->source->readable)
+		return pstrdup("the source's table cannot be read");
+	if (table->source->row_security_active)
+		return pstrdup("row-level security hides rows of the source's table");
+	if (!table->target->readable)
+		return pstrdup("the target's table cannot be read");
+	if (table->target->row_security_active)
+		return pstrdup("row-level security hides rows of the target's table");
+	return NULL;
+}
+
 TableChecksum *
 ftm_checksum_build(const PlanTable *table)
 {
@@ -596,14 +614,17 @@ ftm_checksum_build(const PlanTable *table)
 	initStringInfo(&builder.ids_kept);
 	initStringInfo(&builder.ids_mixed_case);
 
+	checksum->obstacle = obstacle(table);
 	checksum->relid = table->target->oid;
 	checksum->columns_total = list_length(table->source->columns);
+	checksum->columns_missing = checksum->columns_total;
 	foreach(cell, table->columns)
 	{
 		PlanColumn *column = lfirst(cell);
 
 		if (column->source == NULL || column->target == NULL)
 			continue;
+		checksum->columns_missing--;
 		add_column(&builder, column);
 	}
 

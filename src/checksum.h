@@ -38,10 +38,12 @@ typedef struct TableChecksum
 	char	   *source_sql;
 	char	   *target_sql;
 	char	   *generated_sql;
+	char	   *obstacle;		/* why the table cannot be compared, or NULL */
 	Oid			relid;			/* target table */
 	List	   *columns;		/* of ComparedColumn; not sent to workers */
 	int			columns_hashed;
 	int			columns_total;	/* of the source's table */
+	int			columns_missing;	/* of these, on the target */
 	List	   *notes;			/* char *: columns compared otherwise, and why */
 	struct StageTask *stage;	/* import: what makes the table of a file's rows
 								 * that source_sql reads; NULL: it reads none */

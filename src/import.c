@@ -294,6 +294,7 @@ ftm_import_adapt_plan(const ImportDirectory *directory, MigrationPlan *plan)
 					 errhint("Leave the sequence out with exclude, or export it.")));
 		source->last_value = sequence->last_value;
 		source->is_called = sequence->is_called;
+		source->readable = true;
 	}
 }
 

@@ -170,9 +170,11 @@ ftm_task_put_checksum(StringInfo buffer, const TableChecksum *checksum)
 	ftm_task_put_string(buffer, checksum->source_sql);
 	ftm_task_put_string(buffer, checksum->target_sql);
 	ftm_task_put_string(buffer, checksum->generated_sql);
+	ftm_task_put_string(buffer, checksum->obstacle);
 	pq_sendint32(buffer, checksum->relid);
 	pq_sendint32(buffer, checksum->columns_hashed);
 	pq_sendint32(buffer, checksum->columns_total);
+	pq_sendint32(buffer, checksum->columns_missing);
 	ftm_task_put_strings(buffer, checksum->notes);
 	put_stage(buffer, checksum->stage);
 }
@@ -185,9 +187,11 @@ ftm_task_get_checksum(StringInfo buffer)
 	checksum->source_sql = ftm_task_get_string(buffer);
 	checksum->target_sql = ftm_task_get_string(buffer);
 	checksum->generated_sql = ftm_task_get_string(buffer);
+	checksum->obstacle = ftm_task_get_string(buffer);
 	checksum->relid = pq_getmsgint(buffer, 4);
 	checksum->columns_hashed = (int) pq_getmsgint(buffer, 4);
 	checksum->columns_total = (int) pq_getmsgint(buffer, 4);
+	checksum->columns_missing = (int) pq_getmsgint(buffer, 4);
 	checksum->notes = ftm_task_get_strings(buffer);
 	checksum->stage = get_stage(buffer);
 	return checksum;
@@ -202,6 +206,7 @@ ftm_task_put_sequence(StringInfo buffer, const CatalogSequence *sequence)
 	ftm_task_put_string(buffer, sequence->owner_table);
 	ftm_task_put_string(buffer, sequence->owner_column);
 	pq_sendint64(buffer, sequence->last_value);
+	pq_sendbyte(buffer, sequence->readable);
 	pq_sendbyte(buffer, sequence->is_called);
 }
 
@@ -216,6 +221,7 @@ ftm_task_get_sequence(StringInfo buffer)
 	sequence->owner_table = ftm_task_get_string(buffer);
 	sequence->owner_column = ftm_task_get_string(buffer);
 	sequence->last_value = pq_getmsgint64(buffer);
+	sequence->readable = pq_getmsgbyte(buffer);
 	sequence->is_called = pq_getmsgbyte(buffer);
 	return sequence;
 }

@@ -145,7 +145,7 @@ judge_table(VerifyResult *result, const TableChecksum *checksum,
 	same_checksum = strcmp(result->source_checksum,
 						   result->target_checksum) == 0;
 	result->ok = same_rows && same_checksum && ids_left == 0 &&
-		wrong_generated == 0;
+		wrong_generated == 0 && checksum->columns_missing == 0;
 
 	initStringInfo(&detail);
 	if (!same_rows)
@@ -158,6 +158,9 @@ judge_table(VerifyResult *result, const TableChecksum *checksum,
 	if (wrong_generated > 0)
 		add_detail(&detail, "rows with wrong generated columns: " INT64_FORMAT,
 				   wrong_generated);
+	if (checksum->columns_missing > 0)
+		add_detail(&detail, "columns missing on the target: %d",
+				   checksum->columns_missing);
 	add_detail(&detail, "%d of %d columns hashed",
 			   checksum->columns_hashed, checksum->columns_total);
 	if (ids_kept > 0)
@@ -178,6 +181,12 @@ ftm_verify_table(SourceConnection *source, const char *table_name,
 	RowSet	   *source_answer;
 	RowSet	   *target_answer;
 	int64		wrong_generated;
+
+	if (checksum->obstacle != NULL)
+	{
+		result->detail = psprintf("not checked: %s", checksum->obstacle);
+		return result;
+	}
 
 	/* Both servers work at the same time. */
 	if (source != NULL)
@@ -221,11 +230,32 @@ ftm_verify_plan(const MigrationPlan *plan)
 }
 
 /*
+ * SQL: may the current user read all rows of a relation of the target?
+ */
+static char *
+may_read_sql(const char *oid)
+{
+	return psprintf("(pg_catalog.has_table_privilege(%s, 'SELECT')"
+					" AND NOT pg_catalog.row_security_active(%s))", oid, oid);
+}
+
+static bool
+may_read(Oid relid)
+{
+	RowSet	   *rows = ftm_target_query(psprintf("SELECT %s",
+												 may_read_sql(psprintf("%u::pg_catalog.oid", relid))),
+										0, NULL);
+
+	return ftm_rowset_bool(rows, 0, 0);
+}
+
+/*
  * "[ONLY] schema.table" and the column that owns a sequence, if it is there
  * and holds numbers.
  */
 static bool
-owning_column(const CatalogSequence *sequence, char **table, const char **column)
+owning_column(const CatalogSequence *sequence, Oid *owner, char **table,
+			  const char **column)
 {
 	Oid			schema;
 	Oid			relid;
@@ -257,6 +287,7 @@ owning_column(const CatalogSequence *sequence, char **table, const char **column
 					  quote_qualified_identifier(sequence->owner_schema,
 												 sequence->owner_table));
 	*column = quote_identifier(sequence->owner_column);
+	*owner = relid;
 	return true;
 }
 
@@ -265,14 +296,11 @@ owning_column(const CatalogSequence *sequence, char **table, const char **column
  * already?  A sequence that cycles may be anywhere.
  */
 static bool
-is_behind_data(const CatalogSequence *sequence)
+is_behind_data(const CatalogSequence *sequence, const char *table,
+			   const char *column)
 {
-	char	   *table;
-	const char *column;
 	RowSet	   *rows;
 
-	if (!owning_column(sequence, &table, &column))
-		return false;
 	rows = ftm_target_query(psprintf("SELECT CASE WHEN p.seqincrement > 0"
 									 " THEN n.value <= (SELECT pg_catalog.max(%s) FROM %s)"
 									 " ELSE n.value >= (SELECT pg_catalog.min(%s) FROM %s) END"
@@ -296,7 +324,16 @@ ftm_verify_sequence(const CatalogSequence *source,
 	RowSet	   *rows;
 	int64		last_value;
 	bool		is_called;
+	Oid			owner;
+	char	   *table;
+	const char *column;
 
+	if (!may_read(target->oid) || !source->readable)
+	{
+		result->detail = psprintf("not checked: the %s's sequence cannot be read",
+								  source->readable ? "target" : "source");
+		return result;
+	}
 	rows = ftm_target_query(psprintf("SELECT last_value, is_called FROM %s",
 									 target->qualified),
 							0, NULL);
@@ -319,7 +356,15 @@ ftm_verify_sequence(const CatalogSequence *source,
 	 * A sequence that equals the source's and is behind the data is so in the
 	 * source, too: worth a word, but no difference.
 	 */
-	if (is_behind_data(target))
+	if (!owning_column(target, &owner, &table, &column))
+		;						/* there is no such data */
+	else if (!may_read(owner))
+	{
+		result->ok = false;
+		add_detail(&detail, "not compared with the values of column %s, which cannot be read",
+				   column);
+	}
+	else if (is_behind_data(target, table, column))
 		add_detail(&detail, "behind the values of column %s%s",
 				   target->owner_column,
 				   result->ok ? ", as in the source" : "");
@@ -339,14 +384,16 @@ ftm_verify_foreign_key(Oid constraint, bool valid_in_source)
 	char	   *sample;
 
 	params[0] = psprintf("%u", constraint);
-	rows = ftm_target_query("SELECT pg_catalog.quote_ident(k.conname),"
-							" pg_catalog.quote_ident(n.nspname) || '.' ||"
-							"  pg_catalog.quote_ident(c.relname),"
-							" k.convalidated"
-							" FROM pg_catalog.pg_constraint k"
-							" JOIN pg_catalog.pg_class c ON c.oid = k.conrelid"
-							" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-							" WHERE k.oid = $1::pg_catalog.oid AND k.contype = 'f'",
+	rows = ftm_target_query(psprintf("SELECT pg_catalog.quote_ident(k.conname),"
+									 " pg_catalog.quote_ident(n.nspname) || '.' ||"
+									 "  pg_catalog.quote_ident(c.relname),"
+									 " k.convalidated, %s AND %s"
+									 " FROM pg_catalog.pg_constraint k"
+									 " JOIN pg_catalog.pg_class c ON c.oid = k.conrelid"
+									 " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+									 " WHERE k.oid = $1::pg_catalog.oid AND k.contype = 'f'",
+									 may_read_sql("k.conrelid"),
+									 may_read_sql("k.confrelid")),
 							1, params);
 	if (rows->nrows == 0)
 	{
@@ -357,6 +404,11 @@ ftm_verify_foreign_key(Oid constraint, bool valid_in_source)
 	result = make_result("foreign key",
 						 psprintf("%s on %s", ftm_rowset_value(rows, 0, 0),
 								  ftm_rowset_value(rows, 0, 1)));
+	if (!ftm_rowset_bool(rows, 0, 3))
+	{
+		result->detail = pstrdup("not checked: its tables cannot be read, or row-level security hides some of their rows");
+		return result;
+	}
 	valid = ftm_rowset_bool(rows, 0, 2);
 	orphans = ftm_finish_count_orphans(constraint, &sample);
 

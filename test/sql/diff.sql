@@ -190,6 +190,10 @@ UPDATE items SET data = replace(data::text, 'aaaaaaaa-', '00000000-')::jsonb WHE
 UPDATE items SET owner = NULL WHERE id = 6;
 :diff
 ROLLBACK TO s;
+-- a generated column with another expression
+ALTER TABLE items DROP COLUMN twice, ADD COLUMN twice numeric GENERATED ALWAYS AS (amount * 3) STORED;
+SELECT change, column_name, source_value, target_value, count(*), count(DISTINCT key) FROM ftm_diff('items') GROUP BY 1, 2, 3, 4;
+ROLLBACK TO s;
 -- several columns of one row
 UPDATE items SET note = NULL, state = 'closed', ratio = 'NaN' WHERE id = 10;
 :diff

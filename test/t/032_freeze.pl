@@ -62,7 +62,7 @@ is( $target->sql(
 $target->sql(<<SQL);
 SET session_replication_role = replica;
 INSERT INTO sites SELECT * FROM jsonb_populate_record(
-	(SELECT s FROM sites s LIMIT 1), '{"id": "11111111-1111-1111-1111-111111111111"}');
+	(SELECT s FROM sites s LIMIT 1), '{"id": "11111111-1111-1111-1111-111111111111", "name": "new"}');
 SQL
 my ($state, $message) = $target->sql_error($migrate);
 is($state, '55000', 'what was written to the target since is not overwritten');
