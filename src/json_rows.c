@@ -121,7 +121,9 @@ ftm_json_rows_context(void *arg)
 {
 	JsonRows   *rows = arg;
 
-	if (rows->splitter.object.line > 0)
+	if (rows->ended)			/* it is about all rows, as of an index */
+		errcontext("file \"%s\"", rows->task->file);
+	else if (rows->splitter.object.line > 0)
 		errcontext("file \"%s\", object at line " UINT64_FORMAT ", column " UINT64_FORMAT,
 				   rows->task->file, rows->splitter.object.line,
 				   rows->splitter.object.column);

@@ -149,38 +149,45 @@ $target->sql("SELECT ftm_rollback(max(run_id)) FROM ftm_run");
 my $row  = '{"id":1}';
 my $deep = '{"id":1,"doc":' . ('[' x 5000) . (']' x 5000) . '}';
 foreach my $case (
-	[ 'truncated',        substr($good, 0, -20),                    qr/file ends inside/ ],
-	[ 'array not closed', "[\n$row\n",                              qr/line 3, column 1: the file ends before/ ],
-	[ 'no array',         $row,                                     qr/line 1, column 1: expected an array/ ],
-	[ 'no object',        "[\n $row, 5]",                           qr/line 2, column 12: expected an object/ ],
-	[ 'trailing comma',   "[$row,]",                                qr/line 1, column 11: expected an object/ ],
-	[ 'no comma',         "[$row $row]",                            qr/line 1, column 11: expected a comma/ ],
-	[ 'garbage behind',   "[$row]\nx",                              qr/line 2, column 1: expected nothing/ ],
-	[ 'empty',            '',                                       qr/line 1, column 1: the file ends/ ],
-	[ 'unknown key',      "[$row,\n{\"id\":2,\"nonsense\":1}]",     qr/line 2, column 9: table public.layout has no column "nonsense"/ ],
-	[ 'key twice',        "[{\"id\":1,\"note\":\"a\",\"i\\u0064\":2}]", qr/line 1, column \d+: key "id" is there twice/ ],
-	[ 'not UTF-8',        "[{\"id\":1,\"note\":\"\xff\"}]",         qr/line 1, column 18: invalid byte sequence/ ],
-	[ 'NUL escape',       "[{\"id\":1,\"note\":\"\\u0000\"}]",      qr/line 1, column \d+: .*u0000 cannot be converted/ ],
-	[ 'NUL byte',         "[{\"id\":1,\"note\":\"\0\"}]",           qr/line 1, column 18: a string holds a control character/ ],
-	[ 'half a surrogate', "[{\"id\":1,\"note\":\"\\ud800\"}]",      qr/line 1, column \d+: / ],
-	[ 'syntax',           "[\n{\"id\":1 \"note\":2}]",              qr/line 2, column 9: / ],
-	[ 'brackets',         '[{"id":1,"doc":[}]}]',                   qr/line 1, column 17: the bracket closes/ ],
-	[ 'too deep',         "[$deep]",                                qr/line 1, column \d+: values are nested too deeply/ ],
-	[ 'too large',        "[{\"id\":1},\n{\"id\":99999999999}]",    qr/out of range.*line 2, column 1/s ],
-	[ 'no number',        '[{"id":"x"}]',                           qr/invalid input syntax.*line 1, column 2/s ],
-	[ 'no json',          '[{"id":1,"doc":"text"}]',                qr/invalid input syntax for type json.*line 1, column 2/s ],
-	[ 'no value',         '[{"note":"no id"}]',                     qr/null value in column "id".*line 1, column 2/s ],
-	[ 'same key',         "[$row,$row]",                            qr/could not create unique index/ ],
-	[ 'other rows',       "[$row]",                                 qr/row counts differ/ ])
+	[ 'truncated',        "[\n$row,\n{\"id\":2",                    'At line 3, column 8: the file ends inside of an object.' ],
+	[ 'array not closed', "[\n$row\n",                              'At line 3, column 1: the file ends before its array does.' ],
+	[ 'no array',         $row,                                     'At line 1, column 1: expected an array of objects.' ],
+	[ 'no object',        "[\n $row, 5]",                           'At line 2, column 12: expected an object.' ],
+	[ 'trailing comma',   "[$row,]",                                'At line 1, column 11: expected an object.' ],
+	[ 'no comma',         "[$row $row]",                            'At line 1, column 11: expected a comma or the end of the array.' ],
+	[ 'garbage behind',   "[$row]\nx",                              'At line 2, column 1: expected nothing behind the array.' ],
+	[ 'empty',            '',                                       'At line 1, column 1: the file ends before its array does.' ],
+	[ 'unknown key',      "[$row,\n{\"id\":2,\"nonsense\":1}]",     'At line 2, column 9: table public.layout has no column "nonsense".' ],
+	[ 'key twice',        '[{"id":1,"note":"a","i\u0064":2}]',      'At line 1, column 21: key "id" is there twice.' ],
+	[ 'not UTF-8',        "[{\"id\":1,\"note\":\"\xff\"}]",         'At line 1, column 18: invalid byte sequence for encoding "UTF8".' ],
+	[ 'NUL escape',       '[{"id":1,"note":"\u0000"}]',             'At line 1, column 17: \u0000 cannot be converted to text.' ],
+	[ 'NUL byte',         "[{\"id\":1,\"note\":\"\0\"}]",           'At line 1, column 18: a string holds a control character or does not end.' ],
+	[ 'half a surrogate', '[{"id":1,"note":"\ud800"}]',             'At line 1, column 17: Unicode low surrogate must follow a high surrogate.' ],
+	[ 'behind characters', "[{\"note\":\"\xc3\xa4\xe2\x82\xac\",\n \"\xc3\xa4\":1}]", "At line 2, column 2: table public.layout has no column \"\xc3\xa4\"." ],
+	[ 'syntax',           "[\n{\"id\":1 \"note\":2}]",              'At line 2, column 9: Expected "," or "}", but found ""note"".' ],
+	[ 'no value',         '[{"id":}]',                              'At line 1, column 8: Expected JSON value, but found "}".' ],
+	[ 'brackets',         '[{"id":1,"doc":[}]}]',                   'At line 1, column 17: the bracket closes one of the other kind.' ],
+	[ 'too deep',         "[$deep]",                                'At line 1, column 1015: values are nested too deeply.' ],
+	[ 'too large',        "[{\"id\":1},\n{\"id\":99999999999}]",    'value "99999999999" is out of range for type integer', 2, 1 ],
+	[ 'no number',        '[{"id":"x"}]',                           'invalid input syntax for type integer: "x"', 1, 2 ],
+	[ 'no json',          '[{"id":1,"doc":"text"}]',                'invalid input syntax for type json', 1, 2 ],
+	[ 'NUL in json',      '[{"id":1,"doc":{"a":"\u0000"}}]',        'unsupported Unicode escape sequence', 1, 2 ],
+	[ 'null',             '[{"note":"no id"}]',                     'null value in column "id" of relation "layout" violates not-null constraint', 1, 2 ],
+	[ 'same id',          "[$row,$row]",                            'Key (id)=(1) is duplicated.' ],
+	[ 'other rows',       "[$row]",                                 'row counts differ' ])
 {
-	my ($name, $bytes, $expected) = @$case;
+	my ($name, $bytes, $expected, $line, $column) = @$case;
 
 	put_rows($bytes);
 	my ($state, $message) = $target->sql_error($import);
-	like($message, $expected, $name);
-	like($message, qr/\Q$file\E/, "$name: names the file") if $name ne 'other rows' && $name ne 'same key';
-	is($target->sql('SELECT count(*) FROM public.layout'), 0, "$name: nothing is loaded")
-	  if $name ne 'other rows';
+	like($message, qr/\Q$expected\E/, $name);
+	next if $name eq 'other rows';
+	like($message,
+		$expected =~ /^At line/ ? qr/file "\Q$file\E" is not what can be imported/
+		: $line ? qr/file "\Q$file\E", object at line $line, column $column$/m
+		: qr/file "\Q$file\E"$/m,
+		"$name: names the file");
+	is($target->sql('SELECT count(*) FROM public.layout'), 0, "$name: nothing is loaded");
 }
 $target->sql("SELECT ftm_rollback(max(run_id)) FROM ftm_run");
 
