@@ -159,7 +159,7 @@ exporter_from_args(FunctionCallInfo fcinfo)
 static char *
 path_of(const Exporter *exporter, const char *file)
 {
-	return psprintf("%s/%s", exporter->directory, file);
+	return ftm_json_file_path(exporter->directory, file);
 }
 
 /* The largest first, as in a migration. */

@@ -305,7 +305,7 @@ ftm_import_adapt_task(const ImportDirectory *directory, const PlanTable *table,
 	const ImportFile *file = find_file(directory, table->source);
 
 	task->binary = false;
-	task->file = psprintf("%s/%s", directory->path, file->file);
+	task->file = ftm_json_file_path(directory->path, file->file);
 	task->file_sha256 = file->sha256;
 }
 
@@ -331,7 +331,7 @@ ftm_import_adapt_checksum(const ImportDirectory *directory,
 	staged.source = &source;
 	checksum->source_sql = ftm_checksum_build(&staged)->source_sql;
 	checksum->stage = ftm_stage_task(table);
-	checksum->stage->file = psprintf("%s/%s", directory->path, file->file);
+	checksum->stage->file = ftm_json_file_path(directory->path, file->file);
 	checksum->stage->file_sha256 = file->sha256;
 	checksum->notes = lappend(checksum->notes,
 							  "compared with the rows of the file");
@@ -341,7 +341,7 @@ static VerifyResult *
 verify_file(const ImportDirectory *directory, const ImportFile *file)
 {
 	VerifyResult *result = palloc0(sizeof(VerifyResult));
-	char	   *path = psprintf("%s/%s", directory->path, file->file);
+	char	   *path = ftm_json_file_path(directory->path, file->file);
 	char		sha256[JSON_SHA256_SIZE];
 	int			fd = ftm_json_file_open(path);
 

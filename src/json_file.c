@@ -168,6 +168,13 @@ ftm_json_file_name(const char *schema, const char *table, bool compress)
 	return name.data;
 }
 
+char *
+ftm_json_file_path(const char *directory, const char *name)
+{
+	return psprintf("%s/%s", directory,
+					pg_server_to_any(name, (int) strlen(name), PG_UTF8));
+}
+
 void
 ftm_json_file_refuse_existing(const char *path, bool overwrite)
 {

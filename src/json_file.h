@@ -62,6 +62,9 @@ extern char *ftm_json_output_directory(const char *name);
 extern char *ftm_json_file_name(const char *schema, const char *table,
 								bool compress);
 
+/* Its path: names of files are UTF-8, as what is in them. */
+extern char *ftm_json_file_path(const char *directory, const char *name);
+
 /*
  * Error if path exists and may not be, or cannot be, replaced.
  */
