@@ -164,12 +164,14 @@ emptiness_sql(Preflight *preflight, const List *loaded, int *checked)
 
 /*
  * OIDs of the plan's tables that a run from this source has loaded, whatever
- * became of the run then.
+ * became of the run then.  A run keeps none but its own: it must find that out
+ * here, before it has marked any foreign key.
  */
 static List *
 loaded_tables(const Preflight *preflight)
 {
-	const char *params[1] = {preflight->scope->source};
+	const char *params[2] = {preflight->scope->source,
+	preflight->for_run ? psprintf(INT64_FORMAT, preflight->run_id) : NULL};
 	List	   *loaded = NIL;
 	RowSet	   *rows;
 
@@ -178,10 +180,11 @@ loaded_tables(const Preflight *preflight)
 											  " JOIN %s.ftm_run r USING (run_id)"
 											  " WHERE r.source = $1::pg_catalog.name"
 											  " AND r.status <> 'rolled back'"
-											  " AND t.status = 'loaded'",
+											  " AND t.status = 'loaded'"
+											  " AND ($2 IS NULL OR run_id = $2::pg_catalog.int8)",
 											  ftm_extension_schema_quoted(),
 											  ftm_extension_schema_quoted()),
-									 1, params);
+									 2, params);
 	for (int row = 0; row < rows->nrows; row++)
 	{
 		Oid			relid = atooid(ftm_rowset_value(rows, row, 0));

@@ -44,21 +44,27 @@
 #include "user_step.h"
 #include "verify.h"
 
+static void do_persistently(Leader *leader, void (*attempt) (Leader *leader));
+static bool is_loss(const Leader *leader, const ErrorData *error);
+static ErrorData *try_attempt(Leader *leader,
+							  void (*attempt) (Leader *leader),
+							  const ErrorData *loss);
+static void prepare_repetition(Leader *leader, const ErrorData *loss);
+static void wait_for(double delay);
+static void plan_only(Leader *leader);
+static void run_plan(Leader *leader);
+static void start_loaders(Leader *leader, int wanted);
+static void verify_plan(Leader *leader);
 static void check_and_plan(Leader *leader);
 static void connect_source(Leader *leader);
-static void plan_verification(Leader *leader, const Scope *scope);
+static void plan_verification(Leader *leader);
 static List *planned_tables(Leader *leader);
-static void run_plan(Leader *leader);
 static void refuse_locked_tables(const MigrationPlan *plan);
-static UsersTask *plan_users(const Leader *leader);
+static void plan_users(Leader *leader);
 static void migrate_users(Leader *leader);
 static void roll_back_earlier_run(Leader *leader);
+static char *options_text(const RunOptions *options);
 static bool begin_run(Leader *leader);
-static void carry_out_persistently(Leader *leader);
-static ErrorData *try_to_carry_out(Leader *leader, const ErrorData *loss,
-								   int attempt);
-static void regain_source(Leader *leader, const ErrorData *loss, int attempt);
-static void wait_for(double delay);
 static void carry_out(Leader *leader);
 static void record_failure(Leader *leader, const ErrorData *error);
 static void end_run(Leader *leader, const char *status);
@@ -89,15 +95,13 @@ ftm_leader_run(const RunOptions *options)
 
 	/* The lock first: planning may itself wait for a table that is loaded. */
 	leader.options = options;
+	leader.scope = options->scope;
+	leader.workers = options->workers;
 	if (options->import == NULL)
 		leader.server = ftm_options_source_server(options->scope->source);
 	if (!options->dry_run)
 		ftm_leader_take_lock(options->scope->source);
-	check_and_plan(&leader);
-	if (options->dry_run)
-		leader.results = planned_tables(&leader);
-	else
-		run_plan(&leader);
+	do_persistently(&leader, options->dry_run ? plan_only : run_plan);
 	if (leader.source != NULL)
 		ftm_source_disconnect(leader.source);
 	ftm_target_restore(nestlevel);
@@ -105,51 +109,27 @@ ftm_leader_run(const RunOptions *options)
 }
 
 /*
- * The run itself, with a failure written down before it is raised.
+ * Have an attempt made, and another one if it loses the source, as often as
+ * ftmigrate.retries allows.  Any other error, or one too many, ends the call
+ * and is written down before it is raised, if there is a run.
  */
 static void
-run_plan(Leader *leader)
+do_persistently(Leader *leader, void (*attempt) (Leader *leader))
 {
-	refuse_locked_tables(leader->plan);
-
-	leader->pool = ftm_pool_start(Min(leader->options->workers,
-									 Max(1, list_length(leader->plan->tables))));
-	leader->users = plan_users(leader);
-	if (leader->users != NULL)
-		ftm_user_step_check(leader->pool, leader->users);
-	if (leader->options->restart)
-		roll_back_earlier_run(leader);
-	if (!begin_run(leader))
-	{
-		ftm_pool_end(leader->pool);
-		leader->results = ftm_leader_tables_of_run(leader->run_id);
-	}
-	else
-	{
-		carry_out_persistently(leader);
-		ftm_pool_end(leader->pool);
-	}
-}
-
-/*
- * Carry the run out, and begin again where it stopped if the source was lost.
- * Any other error, or one too many, ends the call.
- */
-static void
-carry_out_persistently(Leader *leader)
-{
+	MemoryContext outer = CurrentMemoryContext;
 	ErrorData  *loss = NULL;
 
-	for (int attempt = 0;; attempt++)
+	for (leader->attempt = 0;; leader->attempt++)
 	{
-		ErrorData  *error = try_to_carry_out(leader, loss, attempt);
+		ErrorData  *error = try_attempt(leader, attempt, loss);
 
+		MemoryContextSwitchTo(outer);
 		if (error == NULL)
 			return;
-		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_CONNECTION_EXCEPTION ||
-			attempt >= ftm_retries)
+		if (!is_loss(leader, error) || leader->attempt >= ftm_retries)
 		{
-			record_failure(leader, error);
+			if (leader->run_id != 0)
+				record_failure(leader, error);
 			ReThrowError(error);
 		}
 		loss = error;
@@ -157,62 +137,84 @@ carry_out_persistently(Leader *leader)
 }
 
 /*
- * One attempt; returns the error that ended it, or NULL.  Going on after an
- * error without a subtransaction is safe for a lost source only: that is raised
- * by libpq's wrapper or relayed from a worker, while the leader holds nothing
- * that an abort would have to clean up.
+ * A source that was never reached is no lost one: most likely somebody has to
+ * correct its options.
+ */
+static bool
+is_loss(const Leader *leader, const ErrorData *error)
+{
+	if (error->sqlerrcode == ERRCODE_PROTOCOL_VIOLATION ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_CONNECTION_EXCEPTION)
+		return false;
+	return error->sqlerrcode == ERRCODE_CONNECTION_FAILURE ||
+		leader->attempt > 0 || leader->snapshot != NULL;
+}
+
+/*
+ * One attempt, in a memory context of its own that holds all it knows of the
+ * source, connection included; returns the error that ended it, or NULL.  Going
+ * on after an error without a subtransaction is safe for a lost source only:
+ * that is raised by libpq's wrapper or relayed from a worker, while the leader
+ * holds nothing that an abort would have to clean up.
  */
 static ErrorData *
-try_to_carry_out(Leader *leader, const ErrorData *loss, int attempt)
+try_attempt(Leader *leader, void (*attempt) (Leader *leader),
+			const ErrorData *loss)
 {
-	MemoryContext context = CurrentMemoryContext;
 	ErrorData  *volatile error = NULL;
 
 	PG_TRY();
 	{
 		if (loss != NULL)
-			regain_source(leader, loss, attempt);
-		carry_out(leader);
+			prepare_repetition(leader, loss);
+		leader->context = AllocSetContextCreate(CurrentMemoryContext,
+												"ftmigrate attempt",
+												ALLOCSET_DEFAULT_SIZES);
+		MemoryContextSwitchTo(leader->context);
+		attempt(leader);
 	}
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(TopTransactionContext);
 		error = CopyErrorData();
 		FlushErrorState();
-		MemoryContextSwitchTo(context);
 	}
 	PG_END_TRY();
 	return error;
 }
 
 /*
- * The snapshot went with the connection.  With a new one the plan is made anew,
- * too; tables that are loaded already are compared with it (see load.c).
+ * The snapshot went with the connection, so everything that the last attempt
+ * knew is forgotten; tables that are loaded already are compared with the new
+ * snapshot (see load.c).
  */
 static void
-regain_source(Leader *leader, const ErrorData *loss, int attempt)
+prepare_repetition(Leader *leader, const ErrorData *loss)
 {
-	double		delay = Min(60000.0, ldexp(ftm_retry_delay, attempt - 1));
+	double		delay = Min(60000.0, ldexp(ftm_retry_delay,
+										   leader->attempt - 1));
 	char	   *message;
 
-	ftm_pool_stop_loaders(leader->pool);
-	ftm_source_disconnect(leader->source);
+	if (leader->pool != NULL)
+		ftm_pool_stop_loaders(leader->pool);
+	MemoryContextDelete(leader->context);
+	leader->context = NULL;
+	leader->source = NULL;
+	leader->snapshot = NULL;
+	leader->users = NULL;
+	leader->results = NIL;
+	leader->verdicts = NIL;
 
 	message = psprintf("%s; attempt %d of %d to go on in %.1f s",
-					   loss->message, attempt, ftm_retries, delay / 1000);
+					   loss->message, leader->attempt, ftm_retries,
+					   delay / 1000);
 	ereport(WARNING,
 			(errcode(loss->sqlerrcode),
 			 errmsg_internal("%s", message),
 			 loss->detail != NULL ? errdetail_internal("%s", loss->detail) : 0));
-	ftm_progress_log(leader->pool, "WARNING", message, NULL);
-
+	if (leader->run_id != 0)
+		ftm_progress_log(leader->pool, "WARNING", message, NULL);
 	wait_for(delay);
-	check_and_plan(leader);
-	refuse_locked_tables(leader->plan);
-	if (leader->users != NULL)
-		leader->users->snapshot = leader->snapshot;
-	ftm_pool_restart_loaders(leader->pool);
-	(void) begin_run(leader);
 }
 
 /*
@@ -236,50 +238,114 @@ wait_for(double delay)
 	}
 }
 
+/*
+ * An attempt at a dry run: its answer is estimates.
+ */
+static void
+plan_only(Leader *leader)
+{
+	check_and_plan(leader);
+	leader->results = planned_tables(leader);
+}
+
+/*
+ * An attempt at the run itself.
+ */
+static void
+run_plan(Leader *leader)
+{
+	bool		first = leader->pool == NULL;
+
+	check_and_plan(leader);
+	refuse_locked_tables(leader->plan);
+	start_loaders(leader, Min(leader->workers,
+							  Max(1, list_length(leader->plan->tables))));
+	if (first)
+		leader->with_users = leader->options->users &&
+			ftm_user_step_is_possible(leader->options->auth_server);
+	if (leader->with_users)
+		plan_users(leader);
+	if (leader->with_users && leader->run_id == 0)
+		ftm_user_step_check(leader->pool, leader->users);
+	if (leader->options->restart && !leader->restarted)
+		roll_back_earlier_run(leader);
+	if (begin_run(leader))
+		carry_out(leader);
+	else
+		leader->results = ftm_leader_tables_of_run(leader->run_id);
+	ftm_pool_end(leader->pool);
+}
+
+/*
+ * The pool outlives an attempt, its loaders do not.
+ */
+static void
+start_loaders(Leader *leader, int wanted)
+{
+	if (leader->pool != NULL)
+		ftm_pool_restart_loaders(leader->pool);
+	else
+		leader->pool = ftm_pool_start(wanted);
+}
+
 List *
 ftm_leader_verify(const Scope *scope, ImportDirectory *import,
 				  bool compare_source)
 {
 	RunOptions	options = {0};
 	Leader		leader = {0};
-	VerifyResult *freeze;
 	int			nestlevel = ftm_target_pin_settings();
 
 	options.import = import;
 	leader.options = &options;
+	leader.scope = scope;
+	leader.workers = ftm_workers;
 	if (import == NULL || compare_source)
 		leader.server = ftm_options_source_server(scope->source);
-
-	/* Workers start and connect while the plan is made under the snapshot. */
-	leader.pool = ftm_pool_start(ftm_workers);
-	connect_source(&leader);
-	ftm_step_begin_open_sources(&leader);
-	plan_verification(&leader, scope);
-	ftm_pool_await_all(leader.pool);
-	if (leader.source != NULL &&
-		GetForeignServerByName(DEFAULT_AUTH_SERVER, true) != NULL &&
-		ftm_user_step_was_done())
-	{
-		leader.users = ftm_users_make_task(scope->source, DEFAULT_AUTH_SERVER);
-		leader.users->snapshot = leader.snapshot;
-	}
-	ftm_pool_set_tick(leader.pool, ftm_progress_interval,
-					  ftm_progress_report_verify, leader.pool);
-	leader.verdicts = ftm_verify_plan(leader.plan);
-	if (import != NULL)
-		leader.verdicts = list_concat(leader.verdicts,
-									  ftm_import_verify(import, leader.plan,
-														leader.source));
-	ftm_step_verify(&leader);
-	freeze = import != NULL ? NULL :
-		ftm_freeze_since_run(scope->source, leader.plan, leader.verdicts);
-	if (freeze != NULL)
-		leader.verdicts = lappend(leader.verdicts, freeze);
-	ftm_pool_end(leader.pool);
+	do_persistently(&leader, verify_plan);
 	if (leader.source != NULL)
 		ftm_source_disconnect(leader.source);
 	ftm_target_restore(nestlevel);
 	return leader.verdicts;
+}
+
+/*
+ * An attempt at verification alone.
+ */
+static void
+verify_plan(Leader *leader)
+{
+	ImportDirectory *import = leader->options->import;
+	VerifyResult *freeze;
+
+	/* Workers start and connect while the plan is made under the snapshot. */
+	start_loaders(leader, leader->workers);
+	connect_source(leader);
+	ftm_step_begin_open_sources(leader);
+	plan_verification(leader);
+	ftm_pool_await_all(leader->pool);
+	if (leader->source != NULL &&
+		GetForeignServerByName(DEFAULT_AUTH_SERVER, true) != NULL &&
+		ftm_user_step_was_done())
+	{
+		leader->users = ftm_users_make_task(leader->scope->source,
+											DEFAULT_AUTH_SERVER);
+		leader->users->snapshot = leader->snapshot;
+	}
+	ftm_pool_set_tick(leader->pool, ftm_progress_interval,
+					  ftm_progress_report_verify, leader->pool);
+	leader->verdicts = ftm_verify_plan(leader->plan);
+	if (import != NULL)
+		leader->verdicts = list_concat(leader->verdicts,
+									   ftm_import_verify(import, leader->plan,
+														 leader->source));
+	ftm_step_verify(leader);
+	freeze = import != NULL ? NULL :
+		ftm_freeze_since_run(leader->scope->source, leader->plan,
+							 leader->verdicts);
+	if (freeze != NULL)
+		leader->verdicts = lappend(leader->verdicts, freeze);
+	ftm_pool_end(leader->pool);
 }
 
 /*
@@ -290,6 +356,8 @@ check_and_plan(Leader *leader)
 {
 	const RunOptions *options = leader->options;
 	Preflight	preflight = {0};
+	bool		complete;
+	bool		same_scope;
 
 	preflight.server = leader->server;
 	preflight.scope = options->scope;
@@ -298,6 +366,11 @@ check_and_plan(Leader *leader)
 	preflight.verify = options->verify;
 	preflight.workers = options->workers;
 	preflight.auth_server = options->auth_server;
+	preflight.run_id = leader->run_id;
+	if (preflight.run_id == 0)
+		preflight.run_id = ftm_state_find_run(options->scope->source,
+											  options_text(options),
+											  &complete, &same_scope);
 	if (options->import != NULL)
 	{
 		preflight.catalog = ftm_import_catalog(options->import,
@@ -329,17 +402,17 @@ connect_source(Leader *leader)
  * What a run would stop at is a verdict here, what it would warn of a warning.
  */
 static void
-plan_verification(Leader *leader, const Scope *scope)
+plan_verification(Leader *leader)
 {
 	ListCell   *lc;
 
 	if (leader->options->import == NULL)
-		leader->plan = ftm_plan_build(scope, leader->source, NULL);
+		leader->plan = ftm_plan_build(leader->scope, leader->source, NULL);
 	else
 	{
-		leader->plan = ftm_plan_build_for(scope,
+		leader->plan = ftm_plan_build_for(leader->scope,
 										  ftm_import_catalog(leader->options->import,
-															 scope->schemas),
+															 leader->scope->schemas),
 										  NULL);
 		ftm_import_adapt_plan(leader->options->import, leader->plan);
 	}
@@ -349,9 +422,6 @@ plan_verification(Leader *leader, const Scope *scope)
 				(errmsg_internal("%s", ftm_plan_finding_text(lfirst(lc)))));
 }
 
-/*
- * The answer of a dry run: estimates.
- */
 static List *
 planned_tables(Leader *leader)
 {
@@ -463,19 +533,14 @@ ftm_leader_take_lock(const char *source)
 
 /*
  * What to tell a worker about the users, in the very snapshot that the rows
- * are read from; NULL if no users are to be created.
+ * are read from.
  */
-static UsersTask *
-plan_users(const Leader *leader)
+static void
+plan_users(Leader *leader)
 {
-	const RunOptions *options = leader->options;
-	UsersTask  *task;
-
-	if (!options->users || !ftm_user_step_is_possible(options->auth_server))
-		return NULL;
-	task = ftm_users_make_task(leader->server->name, options->auth_server);
-	task->snapshot = leader->snapshot;
-	return task;
+	leader->users = ftm_users_make_task(leader->server->name,
+										leader->options->auth_server);
+	leader->users->snapshot = leader->snapshot;
 }
 
 /*
@@ -499,8 +564,6 @@ carry_out(Leader *leader)
 {
 	ListCell   *lc;
 
-	leader->results = NIL;
-	leader->verdicts = NIL;
 	foreach(lc, leader->checks)
 	{
 		CheckResult *check = lfirst(lc);
@@ -606,6 +669,7 @@ roll_back_earlier_run(Leader *leader)
 	request.restart = true;
 	if (request.run_id != 0)
 		(void) ftm_control_roll_back(leader->pool, &request);
+	leader->restarted = true;
 }
 
 /*

@@ -76,6 +76,7 @@ static void wait_for_message(WorkerPool *pool);
 static bool receive_from(WorkerPool *pool, int index);
 static void relay_message(WorkerPool *pool, int index, StringInfo message,
 						  char type);
+static void remember_failed_object(WorkerPool *pool, int index);
 static void report_lost_worker(WorkerPool *pool, int index)
 			pg_attribute_noreturn();
 
@@ -484,9 +485,21 @@ receive_from(WorkerPool *pool, int index)
 static void
 relay_message(WorkerPool *pool, int index, StringInfo message, char type)
 {
-	if (type == 'E' && pool->workers[index].task != NULL)
-		pool->failed_object = pool->workers[index].task->object;
+	if (type == 'E')
+		remember_failed_object(pool, index);
 	ftm_pool_relay_message(message, type);
+}
+
+/*
+ * The task does not live as long as the pool.
+ */
+static void
+remember_failed_object(WorkerPool *pool, int index)
+{
+	const PoolTask *task = pool->workers[index].task;
+
+	if (task != NULL && task->object != NULL)
+		pool->failed_object = MemoryContextStrdup(pool->context, task->object);
 }
 
 void
@@ -508,8 +521,7 @@ ftm_pool_relay_message(StringInfo message, char type)
 static void
 report_lost_worker(WorkerPool *pool, int index)
 {
-	if (pool->workers[index].task != NULL)
-		pool->failed_object = pool->workers[index].task->object;
+	remember_failed_object(pool, index);
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("lost connection to a background worker"),

@@ -759,6 +759,14 @@ report_connect_failure(SourceConnection *source, const SourceServer *server)
 			"Check the host name and the network of the target server.";
 	else if (strstr(message, "Connection refused") != NULL)
 		hint = "Check host and port of the foreign server, and that the source accepts connections.";
+	else if (strstr(message, "closed the connection unexpectedly") != NULL ||
+			 strstr(message, strerror(ECONNRESET)) != NULL ||
+			 strstr(message, strerror(EPIPE)) != NULL)
+	{
+		/* It was there: see leader.c, which tries again. */
+		sqlstate = ERRCODE_CONNECTION_FAILURE;
+		hint = "Check host and port of the foreign server, and the network between.";
+	}
 	else if (strstr(message, "too many clients") != NULL ||
 			 strstr(message, "max clients") != NULL ||
 			 strstr(message, "too many connections") != NULL ||

@@ -18,20 +18,30 @@
 #include "users.h"
 
 /*
- * One call; lives in the memory context of the call.
+ * One call, and the attempt that it makes: another one begins when the source
+ * is lost.
  */
 typedef struct Leader
 {
+	/* of the call */
 	const RunOptions *options;
+	const Scope *scope;
+	int			workers;		/* loaders wanted */
 	SourceServer *server;
+	WorkerPool *pool;			/* NULL before the first attempt has a plan */
+	bool		with_users;		/* create missing users first */
+	bool		restarted;		/* an earlier run was rolled back, if asked for */
+	int64		run_id;			/* 0 before it is known */
+
+	/* of the attempt; all that is allocated for it is in context */
+	int			attempt;		/* from 0 */
+	MemoryContext context;
 	SourceConnection *source;	/* holds the exported snapshot */
 	char	   *snapshot;
 	SourceActivity *activity;	/* of the source, just before the snapshot */
 	MigrationPlan *plan;
 	List	   *checks;			/* of CheckResult: what the preflight found */
-	WorkerPool *pool;
-	UsersTask  *users;			/* NULL: users are not this run's business */
-	int64		run_id;
+	UsersTask  *users;			/* NULL: users are not this call's business */
 	List	   *results;		/* of RunTableResult */
 	List	   *verdicts;		/* of VerifyResult */
 } Leader;

@@ -55,6 +55,34 @@ foreach my $round (1 .. $rounds)
 }
 cmp_ok($lost, '>', $rounds / 3, 'connections were lost');
 
+# Before a run has begun, and in ftm_verify(): a lost source is tried again
+# there, too.  All that comes before the rows are some ten thousand bytes.
+foreach my $bytes (1, 1000, 10_000, map { int rand 40_000 } 1 .. 4)
+{
+	$proxy->command("reset $bytes");
+	my ($exit, $out, $err) = $target->start_sql($migrate)->finish;
+	is($exit, 0, "cut after $bytes bytes: the run goes on to its end") or diag $err;
+	like($err, qr/WARNING:  08006: .*attempt 1 of 5 to go on in/, "cut after $bytes bytes: the source was lost");
+	is($target->sql($losses), '0', "cut after $bytes bytes: before there was a run") if $bytes < 10_000;
+	is_deeply([ compare_rows($source, $target) ], [], "cut after $bytes bytes: target equals source");
+
+	$proxy->command("reset $bytes");
+	($exit, $out, $err) = $target->start_sql('SELECT count(*) FROM ftm_verify() WHERE NOT ok')->finish;
+	is($exit, 0, "cut after $bytes bytes: ftm_verify() goes on to its end") or diag $err;
+	is($out, "0\n", "cut after $bytes bytes: ftm_verify() finds nothing");
+	like($err, qr/WARNING:  08006: .*attempt 1 of 5 to go on in/, "cut after $bytes bytes: ftm_verify() lost the source");
+	roll_back();
+}
+$proxy->command('refuse');
+my ($exit_code, undef, $stderr) = $target->start_sql(
+	q(SET ftmigrate.retries = 2; SELECT ftm_verify()))->finish;
+is($exit_code, 1, 'ftm_verify() ends if the source does not come back');
+is(scalar(() = $stderr =~ /of 2 to go on/g), 2, 'after as many attempts as allowed');
+$proxy->command('go');
+is( $target->sql(
+		q(SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'ftmigrate%')),
+	'0', 'and leaves no worker');
+
 # What is complete is compared with the new snapshot: kept, or loaded again if
 # it has changed.
 $target->sql(q(ALTER DATABASE postgres SET ftmigrate.retry_delay = '2s'));
@@ -129,10 +157,10 @@ $target->wait_for($loading);
 $proxy->command('refuse');
 ($exit, $out, $err) = $call->finish;
 is($exit, 1, 'a source that does not come back ends the run');
-like($err, qr/ERROR:  08001: could not connect to source "supabase"/, 'with its error');
+like($err, qr/ERROR:  08006: could not connect to source "supabase"/, 'with its error');
 is($target->sql("$losses AND message LIKE '%of 3 to go on%'"), '3', 'after as many attempts as allowed');
 is($target->sql("SELECT status, error_code FROM ftm_run WHERE run_id = $latest"),
-	'failed|08001', 'and is recorded');
+	'failed|08006', 'and is recorded');
 is( $target->sql(
 		q(SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'ftmigrate%')),
 	'0',
