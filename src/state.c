@@ -261,18 +261,26 @@ register_tables(const RunRequest *request, int64 run_id)
 }
 
 void
-ftm_state_fail_run(int64 run_id, const char *object, const char *error_code,
+ftm_state_fail_run(int64 run_id, int leader_pid, TimestampTz leader_started,
+				   const char *object, const char *error_code,
 				   const char *message)
 {
-	const char *run_params[3] = {int64_text(run_id), error_code, message};
+	const char *run_params[5] = {int64_text(run_id), error_code, message,
+	psprintf("%d", leader_pid), timestamp_text(leader_started)};
 	const char *table_params[4] = {int64_text(run_id), error_code, message,
 	object};
+	RowSet	   *runs;
 
-	(void) ftm_state_query("UPDATE @schema@.ftm_run"
+	runs = ftm_state_query("UPDATE @schema@.ftm_run"
 						   "   SET status = 'failed', finished_at = clock_timestamp(),"
 						   "       error_code = $2, error = $3"
-						   " WHERE run_id = $1::bigint AND status = 'running'",
-						   3, run_params);
+						   " WHERE run_id = $1::bigint AND status = 'running'"
+						   "   AND leader_pid = $4::integer"
+						   "   AND leader_started = $5::timestamptz"
+						   " RETURNING run_id",
+						   5, run_params);
+	if (runs->nrows == 0)
+		return;
 	(void) ftm_state_query("UPDATE @schema@.ftm_run_table"
 						   "   SET status = CASE WHEN table_name = $4 THEN 'failed'"
 						   "                ELSE 'pending' END,"

@@ -70,8 +70,12 @@ extern int64 ftm_state_find_run(const char *source, const char *options,
  */
 extern void ftm_state_begin_run(const RunRequest *request, RunTicket *ticket);
 
-/* The run ended with an error, while it was at object (may be NULL). */
-extern void ftm_state_fail_run(int64 run_id, const char *object,
+/*
+ * The run ended with an error, while it was at object (may be NULL).  Nothing
+ * happens if the run has another leader by now.
+ */
+extern void ftm_state_fail_run(int64 run_id, int leader_pid,
+							   TimestampTz leader_started, const char *object,
 							   const char *error_code, const char *message);
 
 /* The run ended well: status is 'loaded' or 'verified'. */

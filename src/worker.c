@@ -55,6 +55,8 @@ typedef struct Worker
 	int			index;			/* in the pool */
 	int64		run_id;			/* 0 before it is known */
 	bool		run_ended;		/* keeper: the leader said how it ended */
+	int			leader_pid;		/* keeper: as in RunRequest */
+	TimestampTz leader_started;
 	Oid			serverid;		/* of the source, to make sure */
 	char	   *server_name;	/* NULL if there is none */
 	char	   *snapshot;		/* of the run */
@@ -356,6 +358,8 @@ begin_run(StringInfo command, StringInfo answer)
 
 	worker.run_id = ticket.run_id;
 	worker.run_ended = ticket.complete;
+	worker.leader_pid = request.leader_pid;
+	worker.leader_started = request.leader_started;
 	pq_sendint64(answer, ticket.run_id);
 	pq_sendbyte(answer, ticket.resumed);
 	pq_sendbyte(answer, ticket.complete);
@@ -369,7 +373,8 @@ fail_run(StringInfo command, StringInfo answer pg_attribute_unused())
 	char	   *message = ftm_task_get_string(command);
 	MemoryContext outer = begin_transaction();
 
-	ftm_state_fail_run(worker.run_id, object, error_code, message);
+	ftm_state_fail_run(worker.run_id, worker.leader_pid, worker.leader_started,
+					   object, error_code, message);
 	commit_transaction(outer);
 	worker.run_ended = true;
 }
@@ -419,12 +424,16 @@ record_verdicts(StringInfo command, StringInfo answer pg_attribute_unused())
 	commit_transaction(outer);
 }
 
+/*
+ * By the time this keeper notices, the next call may be at work on the run.
+ */
 static void
 record_lost_leader(void)
 {
 	MemoryContext outer = begin_transaction();
 
-	ftm_state_fail_run(worker.run_id, NULL,
+	ftm_state_fail_run(worker.run_id, worker.leader_pid, worker.leader_started,
+					   NULL,
 					   unpack_sql_state(ERRCODE_ADMIN_SHUTDOWN),
 					   "the session that called ftm_run_migration() ended");
 	commit_transaction(outer);
@@ -501,6 +510,7 @@ roll_back(StringInfo command, StringInfo answer)
 	request.run_id = pq_getmsgint64(command);
 	request.force = pq_getmsgbyte(command);
 	request.restart = pq_getmsgbyte(command);
+	request.users = pq_getmsgbyte(command);
 
 	outer = begin_transaction();
 	tables = ftm_rollback_run(&request);

@@ -121,8 +121,29 @@ $silent->close;
 is($target->sql('SELECT count(*) FROM ftm_run'), '2', 'no run was begun by all that');
 $target->wait_for($nobody);
 
-# No free slot.
+# A keeper that notices late that its leader is gone does not mark the run that
+# the next call is at work on.
 $target->sql('ALTER SERVER supabase OPTIONS (SET port \'' . $source->port . '\')');
+$target->sql('SELECT ftm_rollback(max(run_id)) FROM ftm_run');
+$reader = $target->background_psql('postgres');
+$reader->query_safe('BEGIN; LOCK TABLE public.ttn_connections IN ACCESS SHARE MODE');
+$target->sql("$start)");
+my $keeper = $target->wait_for_pid(q(backend_type = 'ftmigrate keeper' AND state = 'idle'));
+kill 'STOP', $keeper;
+$target->sql(q(SELECT pg_terminate_backend(leader_pid, 60000) FROM ftm_run ORDER BY run_id DESC LIMIT 1));
+$target->wait_for(q(SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'ftmigrate worker'));
+$target->sql("$start)");
+kill 'CONT', $keeper;
+$target->wait_for("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $keeper");
+is($target->sql('SELECT status, calls, error FROM ftm_run ORDER BY run_id DESC LIMIT 1'),
+	'running|2|', 'a late keeper leaves the run to its new leader');
+$reader->query_safe('COMMIT');
+$reader->quit;
+$target->sql('SELECT ftm_wait()');
+is_deeply([ compare_rows($source, $target) ], [], 'which ends it');
+$target->wait_for($nobody);
+
+# No free slot.
 $target->append_conf('postgresql.conf', "max_worker_processes = 0\n");
 $target->restart;
 ($state) = $target->sql_error("$start)");
