@@ -64,7 +64,8 @@ static void put_tables(ReturnSetInfo *rsinfo, const List *tables);
  * ftm_rollback(run_id, force, users)
  *
  * Empties what a run loaded, in one transaction of a worker; one row per table.
- * users: then deletes the users that it created, one after the other.
+ * users: then deletes the users that it created, one after the other; if that
+ * is interrupted, the next call goes on with it.
  */
 Datum
 ftm_rollback(PG_FUNCTION_ARGS)
@@ -78,14 +79,17 @@ ftm_rollback(PG_FUNCTION_ARGS)
 	ftm_leader_refuse_transaction_block("ftm_rollback()");
 	request.run_id = PG_GETARG_INT64(0);
 	request.force = PG_GETARG_BOOL(1);
+	request.users = PG_GETARG_BOOL(2);
 	InitMaterializedSRF(fcinfo, 0);
 
 	nestlevel = ftm_target_pin_settings();
 	ftm_leader_take_lock(read_run(request.run_id)->source);
 	refuse_locked_tables(request.run_id);
+	if (request.users)
+		ftm_user_step_check_deletion(request.run_id, request.force);
 	pool = ftm_pool_start(1);
 	tables = ftm_control_roll_back(pool, &request);
-	if (PG_GETARG_BOOL(2))
+	if (request.users)
 		ftm_user_step_delete(pool, request.run_id);
 	ftm_pool_end(pool);
 	ftm_target_restore(nestlevel);
@@ -286,6 +290,7 @@ ftm_control_roll_back(WorkerPool *pool, const RollbackRequest *request)
 	pq_sendint64(&payload, request->run_id);
 	pq_sendbyte(&payload, request->force);
 	pq_sendbyte(&payload, request->restart);
+	pq_sendbyte(&payload, request->users);
 
 	/* A loader, not the keeper: it stops when the leader is cancelled. */
 	answer = ftm_pool_call(pool, POOL_KEEPER + 1, COMMAND_ROLL_BACK, &payload);

@@ -71,7 +71,7 @@ typedef struct SetSequence
 	"       LATERAL (SELECT pg_current_xact_id()::text::numeric - xid) a (age)" \
 	" WHERE run_id = $1::bigint AND status = 'loaded'"
 
-static void check_run(int64 run_id);
+static bool is_rolled_back(int64 run_id);
 static List *lock_tables(int64 run_id);
 static void lock_table(const LoadedTable *table, int64 run_id);
 static LoadedTable *make_loaded_table(const RowSet *rows, int row);
@@ -97,7 +97,15 @@ ftm_rollback_run(const RollbackRequest *request)
 	List	   *sequences;
 	ListCell   *lc;
 
-	check_run(request->run_id);
+	if (is_rolled_back(request->run_id))
+	{
+		if (request->users)
+			return NIL;
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("run " INT64_FORMAT " is rolled back already",
+						request->run_id)));
+	}
 	tables = lock_tables(request->run_id);
 	sequences = lock_sequences(request->run_id);
 	check_unchanged(request, tables, sequences);
@@ -126,8 +134,11 @@ run_param(int64 run_id)
 	return psprintf(INT64_FORMAT, run_id);
 }
 
-static void
-check_run(int64 run_id)
+/*
+ * Error if there is no such run.
+ */
+static bool
+is_rolled_back(int64 run_id)
 {
 	const char *params[1] = {run_param(run_id)};
 	RowSet	   *rows;
@@ -140,10 +151,7 @@ check_run(int64 run_id)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no run " INT64_FORMAT, run_id),
 				 errhint("ftm_run shows the runs.")));
-	if (strcmp(ftm_rowset_value(rows, 0, 0), "rolled back") == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("run " INT64_FORMAT " is rolled back already", run_id)));
+	return strcmp(ftm_rowset_value(rows, 0, 0), "rolled back") == 0;
 }
 
 /*

@@ -16,6 +16,8 @@ typedef struct RollbackRequest
 	bool		force;			/* lose what was written since the load, too */
 	bool		restart;		/* the run is to start over: that rows which it
 								 * replaced are gone is no reason to refuse */
+	bool		users;			/* its users are to be deleted then, so it may
+								 * be rolled back already */
 } RollbackRequest;
 
 /* A table that was emptied. */
@@ -31,7 +33,8 @@ typedef struct RolledBackTable
  * holds the lock that ftm_leader_take_lock() takes.  Returns a List of
  * RolledBackTable in the current memory context.
  *
- * Errors: there is no such run, or it is rolled back already; a table or a
+ * Errors: there is no such run, or it is rolled back already (which is none if
+ * users are to be deleted: then the List is empty); a table or a
  * sequence belongs to somebody else; unless forced, rows or sequences have
  * changed since the load, rows were replaced by the run, or rows of other
  * tables would lose what they refer to.

@@ -497,7 +497,12 @@ read_user(json_object *object)
 	if (metadata != NULL)
 		metadata = member(metadata, "ftmigrate", json_type_object);
 	if (metadata != NULL)
+	{
+		json_object *run = member(metadata, "run", json_type_int);
+
 		user->source_id = uuid_member(metadata, "supabase_user_id");
+		user->run_id = run != NULL ? json_object_get_int64(run) : 0;
+	}
 	return user;
 }
 

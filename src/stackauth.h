@@ -53,6 +53,7 @@ typedef struct StackUser
 	List	   *providers;		/* of StackProvider */
 	char	   *source_id;		/* of the user this extension made it for, or
 								 * NULL */
+	int64		run_id;			/* of the run that made it; 0: none did */
 	int64		signed_up_millis;
 } StackUser;
 

@@ -5,7 +5,9 @@
  *
  * Only users that the run made itself, and that still say so in their
  * server_metadata, are deleted: never one who was matched, nor one who was
- * made by hand under an id that the map happens to hold.
+ * made by hand under an id that the map happens to hold.  The run may have been
+ * stopped before it heard of a user that the service made: such a user is
+ * found by the same server_metadata, once no request is under way any more.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,15 +20,18 @@
 #include "state.h"
 #include "user_session.h"
 
-/* A user that the run created. */
+/* A user that the run created, or may have created. */
 typedef struct Deletion
 {
-	char		target_id[UUID_TEXT_SIZE];	/* hash key */
-	char		source_id[UUID_TEXT_SIZE];
-	bool		confirmed;		/* the service says the same */
+	char		source_id[UUID_TEXT_SIZE];	/* hash key */
+	char		target_id[UUID_TEXT_SIZE];	/* "": not known yet */
+	bool		answered;		/* the service's answer said target_id */
+	bool		confirmed;		/* the service still says the same */
 } Deletion;
 
-static List *list_users(UserSession *session, HTAB *deletions);
+static List *list_users(UserSession *session, HTAB *deletions,
+						int64 *settled);
+static void wait_until(UserSession *session, int64 time);
 static void confirm_user(UserSession *session, const StackUser *user,
 						 void *arg);
 static void delete_user(UserSession *session, const Deletion *deletion);
@@ -43,6 +48,7 @@ ftm_users_delete(const UsersTask *task)
 	HASHCTL		control;
 	List	   *users;
 	ListCell   *lc;
+	int64		settled;
 	int			deleted = 0;
 
 	memset(&control, 0, sizeof(control));
@@ -51,7 +57,8 @@ ftm_users_delete(const UsersTask *task)
 	control.hcxt = session->context;
 	deletions = hash_create("ftmigrate users to delete", 1024, &control,
 							HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	users = list_users(session, deletions);
+	users = list_users(session, deletions, &settled);
+	wait_until(session, settled);
 	ftm_user_session_scan(session, false, 0, confirm_user, deletions);
 
 	foreach(lc, users)
@@ -78,9 +85,11 @@ ftm_users_delete(const UsersTask *task)
 
 /*
  * What the run created: a List of Deletion, which are in the hash, too.
+ * *settled: when the last request without an answer is executed or lost, in
+ * milliseconds since 1970.
  */
 static List *
-list_users(UserSession *session, HTAB *deletions)
+list_users(UserSession *session, HTAB *deletions, int64 *settled)
 {
 	const char *params[2];
 	List	   *users = NIL;
@@ -89,36 +98,52 @@ list_users(UserSession *session, HTAB *deletions)
 	params[0] = psprintf(INT64_FORMAT, session->task->run_id);
 	params[1] = session->task->auth_server;
 	ftm_user_session_begin();
-	rows = ftm_state_query("SELECT u.target_user_id, u.source_user_id"
-						   "  FROM @schema@.ftm_user u"
-						   "  JOIN @schema@.ftm_user_map m"
-						   " USING (source_user_id, target_user_id)"
-						   " WHERE u.status = 'created' AND m.run_id = $1::bigint"
+	rows = ftm_state_query("SELECT u.source_user_id, u.target_user_id,"
+						   "       (extract(epoch FROM u.sent_at) * 1000)::bigint"
+						   USERS_OF_RUN_SQL
 						   "   AND u.auth_server = $2::name",
 						   2, params);
 	ftm_user_session_commit();
+	*settled = 0;
 	for (int row = 0; row < rows->nrows; row++)
 	{
 		Deletion   *deletion = hash_search(deletions,
 										   ftm_rowset_value(rows, row, 0),
 										   HASH_ENTER, NULL);
+		const char *target_id = ftm_rowset_value(rows, row, 1);
 
-		strlcpy(deletion->source_id, ftm_rowset_value(rows, row, 1),
+		deletion->answered = target_id != NULL;
+		strlcpy(deletion->target_id, target_id != NULL ? target_id : "",
 				UUID_TEXT_SIZE);
 		deletion->confirmed = false;
+		if (!deletion->answered)
+			*settled = Max(*settled, ftm_rowset_int64(rows, row, 2) +
+						   session->task->settle_time);
 		users = lappend(users, deletion);
 	}
 	return users;
 }
 
 static void
-confirm_user(UserSession *session pg_attribute_unused(),
-			 const StackUser *user, void *arg)
+wait_until(UserSession *session, int64 time)
 {
-	Deletion   *deletion = hash_search(arg, user->id, HASH_FIND, NULL);
+	int64		left;
 
-	if (deletion != NULL && user->source_id != NULL &&
-		strcmp(deletion->source_id, user->source_id) == 0)
+	while ((left = time - ftm_user_session_now()) > 0)
+		(void) ftm_stackauth_wait(session->stack, (long) Min(left, 1000));
+}
+
+static void
+confirm_user(UserSession *session, const StackUser *user, void *arg)
+{
+	Deletion   *deletion = user->source_id == NULL ? NULL :
+		hash_search(arg, user->source_id, HASH_FIND, NULL);
+
+	if (deletion == NULL)
+		return;
+	if (!deletion->answered && user->run_id == session->task->run_id)
+		strlcpy(deletion->target_id, user->id, UUID_TEXT_SIZE);
+	if (strcmp(deletion->target_id, user->id) == 0)
 		deletion->confirmed = true;
 }
 
@@ -150,7 +175,8 @@ delete_user(UserSession *session, const Deletion *deletion)
 static void
 forget_user(const Deletion *deletion)
 {
-	const char *params[2] = {deletion->source_id, deletion->target_id};
+	const char *params[2] = {deletion->source_id,
+	deletion->answered ? deletion->target_id : NULL};
 
 	ftm_user_session_begin();
 	(void) ftm_state_query("DELETE FROM @schema@.ftm_user_map"
@@ -159,7 +185,7 @@ forget_user(const Deletion *deletion)
 						   2, params);
 	(void) ftm_state_query("DELETE FROM @schema@.ftm_user"
 						   " WHERE source_user_id = $1::uuid"
-						   "   AND target_user_id = $2::uuid",
+						   "   AND target_user_id IS NOT DISTINCT FROM $2::uuid",
 						   2, params);
 	ftm_user_session_commit();
 }

@@ -70,16 +70,38 @@ ftm_user_step_was_done(void)
 }
 
 void
+ftm_user_step_check_deletion(int64 run_id, bool force)
+{
+	const char *params[1] = {psprintf(INT64_FORMAT, run_id)};
+	RowSet	   *rows;
+
+	rows = ftm_state_query("SELECT max(o.run_id)"
+						   "  FROM @schema@.ftm_run r"
+						   "  JOIN @schema@.ftm_run o"
+						   "    ON o.source = r.source AND o.run_id <> r.run_id"
+						   " WHERE r.run_id = $1::bigint"
+						   "   AND EXISTS (SELECT FROM @schema@.ftm_run_table t"
+						   "                WHERE t.run_id = o.run_id"
+						   "                  AND t.status = 'loaded')",
+						   1, params);
+	if (ftm_rowset_value(rows, 0, 0) != NULL)
+		ereport(force ? WARNING : ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rows that run %s loaded may belong to users that run " INT64_FORMAT " created",
+						ftm_rowset_value(rows, 0, 0), run_id),
+				 force ? 0 :
+				 errhint("Roll back that run first, or SELECT ftm_rollback(" INT64_FORMAT ", users => true, force => true);",
+						 run_id)));
+}
+
+void
 ftm_user_step_delete(WorkerPool *pool, int64 run_id)
 {
 	const char *params[1] = {psprintf(INT64_FORMAT, run_id)};
 	RowSet	   *rows;
 	int			deleted = 0;
 
-	rows = ftm_state_query("SELECT DISTINCT u.auth_server"
-						   "  FROM @schema@.ftm_user u"
-						   "  JOIN @schema@.ftm_user_map m USING (source_user_id)"
-						   " WHERE u.status = 'created' AND m.run_id = $1::bigint",
+	rows = ftm_state_query("SELECT DISTINCT u.auth_server" USERS_OF_RUN_SQL,
 						   1, params);
 	for (int row = 0; row < rows->nrows; row++)
 	{

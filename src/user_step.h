@@ -26,6 +26,12 @@ extern int	ftm_user_step_call(WorkerPool *pool, WorkerCommand command,
 /* Was any user moved to the auth service, so that there is one to verify? */
 extern bool ftm_user_step_was_done(void);
 
+/*
+ * Error, or only a warning if forced, if another run from the same source has
+ * loaded rows that the users of this one may own.
+ */
+extern void ftm_user_step_check_deletion(int64 run_id, bool force);
+
 /* Delete the users that a run created, wherever it did; see ftm_users_delete(). */
 extern void ftm_user_step_delete(WorkerPool *pool, int64 run_id);
 

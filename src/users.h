@@ -87,8 +87,20 @@ extern UsersVerdict *ftm_users_verify(const UsersTask *task);
 extern int	ftm_users_send_resets(const UsersTask *task);
 
 /*
+ * What follows SELECT to get rows of ftm_user (u) about the users that run $1
+ * has created, or may have: the answer to a request may have been lost.
+ */
+#define USERS_OF_RUN_SQL \
+	" FROM @schema@.ftm_user u" \
+	" LEFT JOIN @schema@.ftm_user_map m USING (source_user_id, target_user_id)" \
+	" WHERE CASE WHEN u.status = 'created' THEN m.run_id = $1::bigint" \
+	"       ELSE u.status IN ('sending', 'in_doubt', 'failed')" \
+	"            AND u.run_id = $1::bigint AND u.sent_at IS NOT NULL END"
+
+/*
  * Delete the users that run task->run_id created in the service, and forget
- * them.  Returns their number.
+ * them; those who may have been created are looked for.  Returns the number of
+ * users deleted.
  */
 extern int	ftm_users_delete(const UsersTask *task);
 
