@@ -153,6 +153,7 @@ exporter_from_args(FunctionCallInfo fcinfo)
 										 "password_hashes");
 	exporter->directory =
 		ftm_json_output_directory(text_to_cstring(PG_GETARG_TEXT_PP(ARG_DIRECTORY)));
+	ftm_json_directory_lock(exporter->directory, true);
 	return exporter;
 }
 

@@ -128,6 +128,7 @@ ftm_import_open(const char *name)
 				 errmsg("permission denied to read files on the server"),
 				 errhint("Be a superuser or a member of the role pg_read_server_files.")));
 	directory->path = ftm_json_directory(name);
+	ftm_json_directory_lock(directory->path, false);
 	path = psprintf("%s/%s", directory->path, JSON_METADATA_FILE);
 	text = ftm_json_file_read(path);
 	read_metadata(directory, text);

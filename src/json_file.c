@@ -25,12 +25,14 @@
 
 #include "catalog/pg_authid.h"
 #include "common/cryptohash.h"
+#include "common/hashfn.h"
 #include "common/relpath.h"
 #include "common/sha2.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
+#include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -47,6 +49,9 @@
 #define GZIP_WINDOW		(15 + 16)
 #define GZIP_LEVEL		6
 #define ZLIB_MEMORY		8
+
+/* Key space of the locks on directories. */
+#define DIRECTORY_LOCK_SPACE	0x66746d33
 
 struct JsonFile
 {
@@ -140,6 +145,27 @@ check_place(const char *name, const char *resolved)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("directory \"%s\" is part of a tablespace", name)));
+}
+
+/*
+ * An advisory lock in a key space of our own and in no database: directories
+ * are the server's.  Two with the same hash exclude each other, too.
+ */
+void
+ftm_json_directory_lock(const char *directory, bool exclusive)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, InvalidOid, DIRECTORY_LOCK_SPACE,
+						 hash_bytes((const unsigned char *) directory,
+									(int) strlen(directory)), 4);
+	if (LockAcquire(&tag, exclusive ? ExclusiveLock : ShareLock,
+					false, true) == LOCKACQUIRE_NOT_AVAIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("directory \"%s\" is in use by an export, import or verification of another session",
+						directory),
+				 errhint("Wait for it to end, or use another directory.")));
 }
 
 static void

@@ -36,6 +36,12 @@ typedef struct JsonFileInfo
 extern char *ftm_json_directory(const char *name);
 
 /*
+ * Keep other sessions from writing into a directory, and if exclusive from
+ * reading it, until the end of the transaction; error 55006 if one is at it.
+ */
+extern void ftm_json_directory_lock(const char *directory, bool exclusive);
+
+/*
  * Open a regular file, not through a symbolic link, until the end of the
  * transaction; and compute the SHA-256 of all that is to be read from it.
  */
