@@ -209,7 +209,7 @@ write_file("$base/layout/metadata.json", substr $metadata, 0, -10);
 ($state) = $target->sql_error($import);
 is($state, '22P02', 'damaged metadata');
 write_file("$base/layout/metadata.json", $metadata);
-($state, $message) = $target->sql_error("SELECT ftm_import('$base/layout', include => '{layout,sites}')");
+($state, $message) = $target->sql_error("SELECT ftm_import('$base/layout', include => '{layout,sites}', existing => 'truncate')");
 like($message, qr/directory "\Q$base\E\/layout" has no file for table public.sites/, 'a table without file');
 rename $file, "$base/elsewhere" or die;
 symlink "$base/elsewhere", $file or die;
