@@ -27,7 +27,7 @@ ISOLATION := $(basename $(notdir $(sort $(wildcard test/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=test
 REGRESS_PREP = output_iso/expected
 TEMP_CONFIG = test/server.conf
-EXTRA_CLEAN = build tmp_install
+EXTRA_CLEAN = build tmp_install test/stack_auth/__pycache__
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)

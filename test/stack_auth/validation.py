@@ -1,0 +1,194 @@
+"""What values of requests are checked with.
+
+A check takes a value and its path within the request, and returns the value
+as the server goes on with it, or raises Invalid.  schemas.py puts checks
+together.  Below them is what the real server's parser does to JSON, and what
+its database refuses.
+"""
+
+import base64
+import binascii
+import json
+import re
+import urllib.parse
+
+MAX_JSON_DEPTH = 499
+MAX_SAFE_INTEGER = 2 ** 53
+
+
+class Invalid(Exception):
+    """A value does not fit its schema; args are the messages."""
+
+
+def string(nullable=False, limit=None, check=None):
+    """check: takes the string, returns what is wrong with it or None."""
+    def validate(value, path):
+        if value is None:
+            return null_value(nullable, path)
+        if isinstance(value, bool):
+            value = "true" if value else "false"
+        elif isinstance(value, (int, float)):
+            value = json.dumps(value)
+        if not isinstance(value, str):
+            raise Invalid("%s must be a `string` type" % path)
+        if limit is not None and utf16_length(value) > limit:
+            raise Invalid("%s must be at most %d characters" % (path, limit))
+        fault = check(value) if check else None
+        if fault:
+            raise Invalid("%s %s" % (path, fault))
+        return value
+    return validate
+
+
+def null_value(nullable, path):
+    if not nullable:
+        raise Invalid("%s cannot be null" % path)
+    return None
+
+
+def utf16_length(text):
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def matches(pattern, fault):
+    regex = re.compile(pattern)
+    return lambda value: None if regex.fullmatch(value) else fault
+
+
+def boolean(only=None):
+    def validate(value, path):
+        words = {"true": True, "1": True, "false": False, "0": False}
+        if isinstance(value, str):
+            value = words.get(value.lower())
+        if not isinstance(value, bool) or only not in (None, value):
+            raise Invalid("%s must be a `boolean` type" % path)
+        return value
+    return validate
+
+
+def integer(low, high=None):
+    def validate(value, path):
+        if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,15}", value):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise Invalid("%s must be an integer" % path)
+        if value < low or (high is not None and value > high):
+            raise Invalid("%s is out of range" % path)
+        return value
+    return validate
+
+
+def anything(value, _path):
+    return value
+
+
+def list_of(item):
+    def validate(value, path):
+        if not isinstance(value, list):
+            raise Invalid("%s must be an array" % path)
+        return [item(element, "%s[%d]" % (path, index))
+                for index, element in enumerate(value)]
+    return validate
+
+
+def record(fields, required=(), nullable=False):
+    """An object with no other keys than fields."""
+    def validate(value, path):
+        if value is None:
+            return null_value(nullable, path)
+        if not isinstance(value, dict):
+            raise Invalid("%s must be an object" % path)
+        messages = []
+        unknown = [key for key in value if key not in fields]
+        if unknown:
+            messages.append("%s contains unknown properties: %s"
+                            % (path, ", ".join(unknown)))
+        messages += ["%s.%s must be defined" % (path, key)
+                     for key in required if key not in value]
+        clean = {}
+        for key in fields:
+            try:
+                if key in value:
+                    clean[key] = fields[key](value[key], path + "." + key)
+            except Invalid as fault:
+                messages += fault.args
+        if messages:
+            raise Invalid(*messages)
+        return clean
+    return validate
+
+
+def email_fault(value):
+    label = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+    pattern = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@" + label
+    if re.fullmatch(pattern + r"(?:\." + label + ")*", value):
+        return None
+    return "must be a valid email"
+
+
+def url_fault(value):
+    if re.search(r"\s", value):
+        return "must not contain spaces"
+    try:
+        parts = urllib.parse.urlsplit(value)
+    except ValueError:
+        return "is not a valid URL"
+    web = parts.scheme in ("http", "https")
+    if not parts.scheme or (web and not parts.hostname):
+        return "is not a valid URL"
+    return None
+
+
+def base64_fault(value):
+    try:
+        base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        return "must be a valid base64 string"
+    return None
+
+
+def uuid_fault(value):
+    pattern = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    if re.fullmatch(pattern, value.lower()):
+        return None
+    return "must be a valid UUID"
+
+
+def non_empty(value):
+    return None if value else "must not be empty"
+
+
+def storable(value, depth=1):
+    """False for what the real server's database refuses: NUL characters,
+    half surrogate pairs, and documents nested too deeply."""
+    if isinstance(value, str):
+        return "\0" not in value and not re.search("[\ud800-\udfff]", value)
+    if isinstance(value, (dict, list)):
+        if depth > MAX_JSON_DEPTH:
+            return False
+        parts = value
+        if isinstance(value, dict):
+            parts = [*value.keys(), *value.values()]
+        return all(storable(part, depth + 1) for part in parts)
+    return True
+
+
+def parse_json(text):
+    """Parses as JavaScript does: big integers lose their low digits, and
+    a key __proto__ vanishes.  Raises ValueError."""
+    def js_integer(digits):
+        number = int(digits) if len(digits) < 400 else float("inf")
+        if abs(number) <= MAX_SAFE_INTEGER:
+            return number
+        number = float(number)
+        return int(number) if abs(number) < 1e21 else number
+
+    def js_object(pairs):
+        return {key: value for key, value in pairs if key != "__proto__"}
+
+    def no_constant(name):
+        raise ValueError(name)
+
+    return json.loads(text, parse_int=js_integer,
+                      parse_constant=no_constant,
+                      object_pairs_hook=js_object)
