@@ -52,6 +52,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -125,7 +126,12 @@ ftm_indexes_rebuild(Oid relid)
 	if (nparticipants > 1)
 		built = build_together(rel, builds, nparticipants);
 	foreach(lc, list_difference_oid(indexes, built))
+	{
+		/* A failed REINDEX CONCURRENTLY left it; REINDEX would not have it. */
+		if (IsToastRelation(rel) && !get_index_isvalid(lfirst_oid(lc)))
+			continue;
 		rebuild_one(lfirst_oid(lc), rel->rd_rel->relpersistence);
+	}
 	table_close(rel, NoLock);
 }
 

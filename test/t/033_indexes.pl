@@ -17,6 +17,7 @@ $target->append_conf('postgresql.conf', <<'CONF');
 min_parallel_table_scan_size = 0
 max_parallel_maintenance_workers = 2
 maintenance_work_mem = 96MB
+max_prepared_transactions = 1
 log_min_messages = debug1
 CONF
 $target->restart;
@@ -32,7 +33,8 @@ CREATE TABLE idx.kinds (
 	at timestamptz,
 	tags text[],
 	span int4range,
-	nothing int
+	nothing int,
+	wide text
 );
 SQL
 my $indexes = <<'SQL';
@@ -56,6 +58,26 @@ SQL
 $target->sql($table . $indexes);
 $target->sql('CREATE EXTENSION amcheck');
 
+# A REINDEX CONCURRENTLY that failed leaves an invalid index of the TOAST table,
+# which cannot be rebuilt, only dropped.
+$target->sql(<<'SQL');
+ALTER TABLE idx.kinds ALTER wide SET STORAGE EXTERNAL;
+BEGIN;
+INSERT INTO idx.kinds (id, wide) VALUES (0, repeat('w', 10000));
+PREPARE TRANSACTION 'writer';
+SQL
+my ($timeout) = $target->sql_error("SET lock_timeout = '10ms'; "
+	  . $target->sql(<<'SQL'));
+SELECT 'REINDEX TABLE CONCURRENTLY ' || reltoastrelid::regclass FROM pg_class WHERE oid = 'idx.kinds'::regclass
+SQL
+is($timeout, '55P03', 'a REINDEX that fails');
+$target->sql(q(ROLLBACK PREPARED 'writer'));
+my $leftover = <<'SQL';
+SELECT count(*) FROM pg_index i JOIN pg_class c ON c.reltoastrelid = i.indrelid
+WHERE c.oid = 'idx.kinds'::regclass AND NOT i.indisvalid
+SQL
+is($target->sql($leftover), '1', 'leaves an index');
+
 my $offset = -s $target->logfile;
 my $call =
   "SELECT table_name, status, rows FROM ftm_run_migration(schemas => ARRAY['idx'], users => false)";
@@ -70,6 +92,7 @@ for my $name (@together, @alone)
 		"$name is built " . ($by_server ? 'by the server' : 'with others'));
 }
 
+is($target->sql($leftover), '1', 'an invalid index of the TOAST table is left alone');
 is($target->sql(<<'SQL'), '9|9|9', 'all indexes are usable');
 SELECT count(*), count(*) FILTER (WHERE indisvalid AND indisready AND indislive AND NOT indcheckxmin),
 	count(*) FILTER (WHERE pg_relation_size(indexrelid) > 0)
