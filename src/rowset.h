@@ -20,10 +20,18 @@ typedef struct RowSet
 	char	  **values;			/* nrows * ncolumns; NULL stands for SQL NULL */
 } RowSet;
 
-/* Value at (row, column), counted from 0; NULL stands for SQL NULL. */
+/*
+ * Value at (row, column), counted from 0; NULL stands for SQL NULL.  Error
+ * 22P02 if there is none: answers are also read from files.
+ */
 static inline char *
 ftm_rowset_value(const RowSet *rows, int row, int column)
 {
+	if (unlikely(row >= rows->nrows || column >= rows->ncolumns))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("an answer of %d rows with %d values has no value %d in row %d",
+						rows->nrows, rows->ncolumns, column + 1, row + 1)));
 	return rows->values[row * rows->ncolumns + column];
 }
 

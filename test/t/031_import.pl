@@ -7,6 +7,7 @@ use warnings;
 
 use Digest::SHA;
 use FtmigrateTest;
+use JSON::PP;
 use PostgreSQL::Test::Utils;
 use RowCompare;
 use Test::More;
@@ -208,6 +209,22 @@ is($state, '58P01', 'a directory without metadata');
 write_file("$base/layout/metadata.json", substr $metadata, 0, -10);
 ($state) = $target->sql_error($import);
 is($state, '22P02', 'damaged metadata');
+for my $question (qw(version tables columns types schemas))
+{
+	for my $length (0, 1)
+	{
+		my $damaged = decode_json($metadata);
+		my $rows    = $damaged->{catalog}{$question};
+
+		# No row at all, or one value of each.
+		next if $length && @{ $rows->[0] } == 1;
+		$damaged->{catalog}{$question} = $length ? [ map { [ $_->[0] ] } @$rows ] : [];
+		write_file("$base/layout/metadata.json", encode_json($damaged));
+		($state, $message) = $target->sql_error($import);
+		like($state, qr/^(22P02|22023|XX000|0A000|42P01|3F000|55000)$/, "an answer without " . ($length ? 'values' : 'rows') . ": $question")
+		  or diag "$state $message";
+	}
+}
 write_file("$base/layout/metadata.json", $metadata);
 ($state, $message) = $target->sql_error("SELECT ftm_import('$base/layout', include => '{layout,sites}', existing => 'truncate')");
 like($message, qr/directory "\Q$base\E\/layout" has no file for table public.sites/, 'a table without file');
