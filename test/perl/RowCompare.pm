@@ -30,7 +30,7 @@ use warnings;
 
 use Exporter 'import';
 
-our @EXPORT = qw(compare_rows row_counts user_columns);
+our @EXPORT = qw(compare_rows row_counts sequence_positions user_columns);
 
 # What decides how values look as text.
 my $settings = <<'SQL';
@@ -274,6 +274,29 @@ sub row_counts
 
 	@result{@names} = @counts;
 	return \%result;
+}
+
+=pod
+
+=item sequence_positions(NODE, schemas => [...])
+
+Where sequences are, the extension's own apart, and whether they were called:
+a line of text for each.
+
+=cut
+
+sub sequence_positions
+{
+	my ($node, %params) = @_;
+	my $schemas = join ',', @{ $params{schemas} || ['public'] };
+
+	return $node->sql($settings . <<SQL);
+SELECT format('SELECT ''%1\$I.%2\$I'', last_value, is_called FROM %1\$I.%2\$I', schemaname, sequencename)
+FROM pg_sequences
+WHERE schemaname = ANY (string_to_array('$schemas', ',')) AND sequencename NOT LIKE 'ftm\\_%'
+ORDER BY schemaname, sequencename
+\\gexec
+SQL
 }
 
 =pod

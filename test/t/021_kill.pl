@@ -43,11 +43,7 @@ my @victims = (@own_victims, 'connection to the source', 'source');
 # What a rollback must bring back.
 sub state_of_target
 {
-	return $target->sql(<<'SQL');
-SELECT format('SELECT ''%1$I.%2$I'', last_value, is_called FROM %1$I.%2$I', schemaname, sequencename)
-FROM pg_sequences WHERE schemaname = 'public' AND sequencename NOT LIKE 'ftm\_%'
-ORDER BY 1
-\gexec
+	return join "\n", sequence_positions($target), $target->sql(<<'SQL');
 SELECT conrelid::regclass, conname, convalidated FROM pg_constraint
 WHERE contype = 'f' ORDER BY conrelid::regclass::text, conname
 SQL

@@ -57,12 +57,7 @@ SELECT object, detail FROM ftm_verify($scope) WHERE ok IS NOT TRUE;
 SQL
 is($wrong, '', 'verification is not led astray by settings');
 
-# Sequences: position, and whether they were called.
-my $sequences = <<'SQL';
-SELECT string_agg(format('%I.%I', schemaname, sequencename) || ' ' || coalesce(last_value::text, '-'), E'\n'
-	ORDER BY schemaname, sequencename)
-FROM pg_sequences WHERE schemaname IN ('odd', 'Odd Schema')
-SQL
-is($target->sql($sequences), $source->sql($sequences), 'sequences are where they were');
+is(sequence_positions($target, schemas => \@schemas), sequence_positions($source, schemas => \@schemas),
+	'sequences are where they were');
 
 done_testing();

@@ -30,12 +30,7 @@ SQL
 # What a rollback must bring back.
 sub state_of_target
 {
-	my $sequences = $target->sql(<<'SQL');
-SELECT format('SELECT ''%1$I.%2$I'', last_value, is_called FROM %1$I.%2$I', schemaname, sequencename)
-FROM pg_sequences WHERE schemaname = 'public' AND sequencename NOT LIKE 'ftm\_%'
-ORDER BY 1
-\gexec
-SQL
+	my $sequences = sequence_positions($target);
 	my $keys = $target->sql(<<'SQL');
 SELECT conrelid::regclass, conname, convalidated FROM pg_constraint
 WHERE contype = 'f' ORDER BY conrelid::regclass::text, conname

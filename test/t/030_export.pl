@@ -18,24 +18,6 @@ my $scope   = q(schemas => ARRAY['public', 'odd', 'Odd Schema']);
 my $source  = start_source(users => 50, readings => 1000);
 my $target  = start_target($source);
 my $base    = PostgreSQL::Test::Utils::tempdir;
-my $made    = 0;
-
-# A new directory, as a string for SQL.
-sub new_directory
-{
-	my $name = "$base/" . ++$made;
-
-	mkdir $name or die "could not create $name: $!";
-	return $name;
-}
-
-sub files
-{
-	my ($directory) = @_;
-
-	opendir my $handle, $directory or die "could not open $directory: $!";
-	return sort grep { !/^\.\.?$/ } readdir $handle;
-}
 
 # Import by plain SQL: one INSERT per table, of the columns that its first row has.
 my $insert_sql = <<'SQL';
@@ -56,13 +38,13 @@ GROUP BY c.oid, f->>'file' \gexec
 SQL
 
 # Every table, under one snapshot
-my $directory = new_directory();
+my $directory = PostgreSQL::Test::Utils::tempdir;
 my $answer    = $target->sql(
 	"SELECT table_name, file, rows FROM ftm_export('$directory', $scope) ORDER BY 1");
 my $counts = row_counts($source, schemas => \@schemas);
 is(scalar(split /\n/, $answer), keys(%$counts) + 1,
 	'one file per table, and one of users');
-is_deeply([ grep { /partial/ } files($directory) ], [], 'no partial files');
+is_deeply([ grep { /partial/ } slurp_dir($directory) ], [], 'no partial files');
 
 my $metadata = decode_json(slurp_file("$directory/metadata.json"));
 my (%rows, @wrong);
@@ -110,7 +92,7 @@ is_deeply(
 my $users = slurp_file("$directory/auth_users.json");
 is(@{ decode_json($users) }, 50, 'users');
 unlike($users, qr/encrypted_password|_token"/, 'without hashes and tokens');
-$directory = new_directory();
+$directory = PostgreSQL::Test::Utils::tempdir;
 $target->sql("SELECT ftm_export('$directory', include => '{sites}', password_hashes => true)");
 $users = slurp_file("$directory/auth_users.json");
 like($users, qr/"encrypted_password": ?"\$2/, 'hashes on request');
@@ -118,7 +100,7 @@ unlike($users, qr/_token"/, 'but no tokens');
 
 # Compressed
 my $plain = slurp_file("$directory/public.sites.json");
-$directory = new_directory();
+$directory = PostgreSQL::Test::Utils::tempdir;
 $target->sql("SELECT ftm_export('$directory', $scope, compress => true)");
 $metadata = decode_json(slurp_file("$directory/metadata.json"));
 @wrong = ();
@@ -145,7 +127,7 @@ is(decode_json(slurp_file("$directory/metadata.json"))->{tables}[0]{rows},
 	$counts->{'"public"."sites"'}, 'unless they may be replaced');
 
 # Where files may not be
-my $elsewhere = new_directory();
+my $elsewhere = PostgreSQL::Test::Utils::tempdir;
 my $data      = $target->data_dir;
 symlink $elsewhere, "$base/link" or die;
 foreach my $case (
@@ -161,7 +143,7 @@ foreach my $case (
 	is($state, $expected_state, "refused: $name");
 	like($message, $expected_message, 'and says why');
 }
-is_deeply([ files($elsewhere) ], [], 'nothing was written there');
+is_deeply([ grep { !/^\./ } slurp_dir($elsewhere) ], [], 'nothing was written there');
 symlink "$base/outside", "$elsewhere/public.sites.json" or die;
 ($state, $message) = $target->sql_error(
 	"SELECT ftm_export('$elsewhere', include => '{sites}', overwrite => true)");
@@ -181,11 +163,11 @@ is($state, '42501', 'nor are files');
 like($message, qr/pg_write_server_files/, 'and the role is named');
 
 # An export that fails leaves nothing that looks complete.
-$directory = new_directory();
+$directory = PostgreSQL::Test::Utils::tempdir;
 $source->sql('CREATE TABLE public.broken (id int); REVOKE ALL ON public.broken FROM postgres');
 ($state, $message) = $target->sql_error("SELECT ftm_export('$directory')");
 is($state, '42501', 'a table that cannot be read in full');
-is_deeply([ files($directory) ], [], 'stops the export before the first file');
+is_deeply([ grep { !/^\./ } slurp_dir($directory) ], [], 'stops the export before the first file');
 $source->sql('DROP TABLE public.broken');
 
 $source->sql('CREATE TABLE public.blocked (id int); GRANT SELECT ON public.blocked TO postgres');
@@ -201,7 +183,7 @@ $target->sql("SELECT pg_cancel_backend($pid)");
 my ($exit_code) = $call->finish;
 isnt($exit_code, 0, 'a cancelled export fails');
 $target->wait_for(q(SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'ftmigrate%'));
-is_deeply([ grep { /partial|metadata|blocked/ } files($directory) ], [],
+is_deeply([ grep { /partial|metadata|blocked/ } slurp_dir($directory) ], [],
 	'and leaves neither half a file nor metadata');
 $blocker->kill_kill;
 $source->sql(q(SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()));

@@ -48,12 +48,8 @@ my ($exit, $out, $err) = $target->start_sql(
 is($exit, 0, 'an export can be imported') or diag $err;
 is($out, "verified\n", 'and is verified');
 same_rows($target, 'the rows are those of the source, user ids mapped');
-my $sequences = <<'SQL';
-SELECT string_agg(format('%I.%I', schemaname, sequencename) || ' ' || coalesce(last_value::text, '-'), E'\n'
-	ORDER BY schemaname, sequencename)
-FROM pg_sequences WHERE schemaname IN ('odd', 'Odd Schema')
-SQL
-is($target->sql($sequences), $source->sql($sequences), 'sequences');
+is(sequence_positions($target, schemas => \@schemas), sequence_positions($source, schemas => \@schemas),
+	'sequences');
 is($target->sql("SELECT string_agg(object || ': ' || detail, E'\\n') FROM ftm_verify($scope) WHERE NOT ok"),
 	'', 'ftm_verify() agrees');
 is($target->sql("SELECT string_agg(DISTINCT kind, ',') || ' ' || count(*) FILTER (WHERE NOT ok) FROM ftm_verify_export('$base/plain', $scope)"),

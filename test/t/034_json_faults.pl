@@ -16,8 +16,6 @@ use Time::HiRes qw(usleep);
 my $source = start_source(users => 5, readings => 100);
 my $target = start_target(undef, conf => "restart_after_crash = on\n");
 my $proxy  = TcpProxy->new($source->port);
-my $base   = PostgreSQL::Test::Utils::tempdir;
-my $made   = 0;
 
 $target->connect_source($source);
 $target->sql("ALTER SERVER supabase OPTIONS (SET port '" . $proxy->port . "')");
@@ -40,22 +38,6 @@ CREATE TABLE public.slow (id int PRIMARY KEY CHECK (public.waits(id)), note text
 SQL
 my $tables = "include => '{wide,slow}'";
 
-sub new_directory
-{
-	my $name = "$base/" . ++$made;
-
-	mkdir $name or die "could not create $name: $!";
-	return $name;
-}
-
-sub files
-{
-	my ($directory) = @_;
-
-	opendir my $handle, $directory or die "could not open $directory: $!";
-	return sort grep { !/^\.\.?$/ } readdir $handle;
-}
-
 # Files with final names that are not whole.
 sub incomplete
 {
@@ -63,7 +45,7 @@ sub incomplete
 	my %rows = ('public.wide.json' => 8000, 'public.slow.json' => 1000);
 	my @wrong;
 
-	foreach my $name (grep { !/\.partial$/ } files($directory))
+	foreach my $name (grep { !/^\.|\.partial$/ } slurp_dir($directory))
 	{
 		my $rows = eval { decode_json(slurp_file("$directory/$name")) };
 
@@ -142,31 +124,31 @@ sub settle
 foreach my $victim (@victims)
 {
 	my ($name, $signal, $condition) = @$victim;
-	my $directory = new_directory();
+	my $directory = PostgreSQL::Test::Utils::tempdir;
 	my $export    = "SELECT ftm_export('$directory', $tables, overwrite => true)";
 
 	$proxy->command('delay 20');
 	my $call = $target->start_sql($export);
-	wait_until(sub { grep { /^public\.wide\..*partial$/ } files($directory) });
+	wait_until(sub { grep { /^public\.wide\..*partial$/ } slurp_dir($directory) });
 	$proxy->command('stall');
 	end_victim($signal, $condition, 'export', $exporting);
 	my ($exit) = $call->finish;
 	isnt($exit, 0, "$name: the export fails");
 	settle();
 	is_deeply(incomplete($directory), [], "$name: no file looks complete");
-	ok(!grep({ /metadata/ } files($directory)), "$name: nor does the directory");
+	ok(!grep({ /metadata/ } slurp_dir($directory)), "$name: nor does the directory");
 	my ($state) = $target->sql_error("SELECT ftm_import('$directory', $tables)");
 	is($state, '58P01', "$name: it cannot be imported");
 	$proxy->command('reset');
 	$proxy->command('go');
 	$target->sql($export);
 	is_deeply(wrong($directory), [], "$name: the next export is right");
-	is_deeply([ grep { /partial/ } files($directory) ], [], "$name: and cleans up");
+	is_deeply([ grep { /partial/ } slurp_dir($directory) ], [], "$name: and cleans up");
 }
 
 # A file that does not fit: the limit is the process's, not the disk's, but the
 # way of the error is the same.
-my $directory = new_directory();
+my $directory = PostgreSQL::Test::Utils::tempdir;
 my $postmaster = (split /\n/, slurp_file($target->data_dir . '/postmaster.pid'))[0];
 $source->sql(<<'SQL');
 CREATE TABLE public.huge (id int PRIMARY KEY, note text);
@@ -178,14 +160,14 @@ my ($state, $message) = $target->sql_error("SELECT ftm_export('$directory', incl
 system('prlimit', "--pid=$postmaster", '--fsize=unlimited:unlimited') == 0 or die;
 like($message, qr/could not write file "\Q$directory\E\/public\.huge\.json\.\d+\.partial": File too large/,
 	'a file that does not fit: the error names it');
-is_deeply([ grep { /huge|metadata/ } files($directory) ], [], 'and nothing of it remains');
+is_deeply([ grep { /huge|metadata/ } slurp_dir($directory) ], [], 'and nothing of it remains');
 $target->sql("SELECT ftm_export('$directory', include => '{huge}', overwrite => true)");
 is_deeply(wrong($directory), [], 'the next export is right');
 $source->sql('DROP TABLE public.huge');
 
 # Imports end while "slow" is being loaded and "wide" is complete.  The source is
 # not needed.
-$directory = new_directory();
+$directory = PostgreSQL::Test::Utils::tempdir;
 $target->sql("SELECT ftm_export('$directory', $tables)");
 $proxy->command('refuse');
 my $rows     = q(SELECT md5(string_agg(t::text, ',' ORDER BY id)) FROM public.TABLE t);

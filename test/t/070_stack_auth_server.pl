@@ -25,14 +25,6 @@ my $fixtures = "$FindBin::RealBin/../fixtures/stack_auth";
 my $json = JSON::PP->new->utf8->canonical->pretty;
 my $compact = JSON::PP->new->utf8->canonical;
 
-sub slurp_json
-{
-	my ($name) = @_;
-	open my $file, '<:raw', $name or die "could not open $name: $!";
-	local $/ = undef;
-	return $json->decode(<$file>);
-}
-
 # ---- the recordings
 
 # What no two servers have in common.  Ids of created things are compared
@@ -116,7 +108,7 @@ sub test_recordings
 	my @files = sort glob "$fixtures/*.json";
 	my %ids;
 	is(scalar @files, 25, 'all recordings are there');
-	replay($server, slurp_json($_), \%ids) foreach @files;
+	replay($server, $json->decode(slurp_file($_)), \%ids) foreach @files;
 	return;
 }
 
