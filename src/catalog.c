@@ -318,6 +318,13 @@ read_types(CatalogReader *reader, const RowSet *columns)
 			elog(ERROR, "types of columns are not in pg_type");
 		ftm_catalog_type_add(types, rows);
 		missing = ftm_catalog_type_missing(types);
+
+		/* A record has answered all that it was asked, and says it again. */
+		if (missing != NIL && reader->source == NULL && reader->record != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+					 errmsg("the export does not say what type %s is",
+							(char *) linitial(missing))));
 	}
 	return types;
 }

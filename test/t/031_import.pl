@@ -221,6 +221,13 @@ for my $question (qw(version tables columns types schemas))
 		  or diag "$state $message";
 	}
 }
+# A type whose element (column 4) is missing
+my $incomplete = decode_json($metadata);
+$incomplete->{catalog}{types}[0][4] = '99999';
+write_file("$base/layout/metadata.json", encode_json($incomplete));
+($state, $message) = $target->sql_error("SET statement_timeout = '30s'; $import");
+is($state, '22P02', 'an answer without a type');
+like($message, qr/does not say what type 99999 is/, 'and it is named');
 write_file("$base/layout/metadata.json", $metadata);
 ($state, $message) = $target->sql_error("SELECT ftm_import('$base/layout', include => '{layout,sites}', existing => 'truncate')");
 like($message, qr/directory "\Q$base\E\/layout" has no file for table public.sites/, 'a table without file');
