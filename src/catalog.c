@@ -96,7 +96,7 @@ read_catalog(SourceConnection *source, SourceRecord *record, List *schemas)
 	for (int row = 0; row < rows->nrows; row++)
 		reader.catalog->missing_schemas =
 			lappend(reader.catalog->missing_schemas,
-					ftm_rowset_value(rows, row, 0));
+					ftm_rowset_text(rows, row, 0));
 
 	read_tables(&reader);
 	read_columns(&reader);
@@ -174,7 +174,7 @@ leave_schemas(Catalog *catalog, const RowSet *recorded, List *schemas)
 			catalog->sequences = foreach_delete_current(catalog->sequences, lc);
 	}
 	for (int row = 0; row < recorded->nrows; row++)
-		names = lappend(names, ftm_rowset_value(recorded, row, 0));
+		names = lappend(names, ftm_rowset_text(recorded, row, 0));
 	catalog->missing_schemas = NIL;
 	foreach(lc, schemas)
 	{
@@ -239,14 +239,14 @@ read_tables(CatalogReader *reader)
 		CatalogTable *table = palloc0(sizeof(CatalogTable));
 		TableEntry *entry;
 
-		table->oid = atooid(ftm_rowset_value(rows, row, 0));
-		table->schema = ftm_rowset_value(rows, row, 1);
-		table->name = ftm_rowset_value(rows, row, 2);
+		table->oid = atooid(ftm_rowset_text(rows, row, 0));
+		table->schema = ftm_rowset_text(rows, row, 1);
+		table->name = ftm_rowset_text(rows, row, 2);
 		table->qualified = quote_qualified_identifier(table->schema,
 													  table->name);
-		table->relkind = ftm_rowset_value(rows, row, 3)[0];
-		table->persistence = ftm_rowset_value(rows, row, 4)[0];
-		table->root = atooid(ftm_rowset_value(rows, row, 5));
+		table->relkind = ftm_rowset_text(rows, row, 3)[0];
+		table->persistence = ftm_rowset_text(rows, row, 4)[0];
+		table->root = atooid(ftm_rowset_text(rows, row, 5));
 		table->readable = ftm_rowset_bool(rows, row, 6);
 		table->owned = ftm_rowset_bool(rows, row, 7);
 		table->row_security_active = ftm_rowset_bool(rows, row, 8);
@@ -277,11 +277,11 @@ read_sizes(CatalogReader *reader)
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
-		CatalogTable *table = find_table(reader, ftm_rowset_value(rows, row, 0));
+		CatalogTable *table = find_table(reader, ftm_rowset_text(rows, row, 0));
 
 		if (table == NULL)
 			continue;
-		table->rows = strtod(ftm_rowset_value(rows, row, 1), NULL);
+		table->rows = strtod(ftm_rowset_text(rows, row, 1), NULL);
 		table->bytes = ftm_rowset_int64(rows, row, 2);
 	}
 }
@@ -293,7 +293,7 @@ read_published(CatalogReader *reader)
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
-		CatalogTable *table = find_table(reader, ftm_rowset_value(rows, row, 0));
+		CatalogTable *table = find_table(reader, ftm_rowset_text(rows, row, 0));
 
 		if (table != NULL)
 			table->published = true;
@@ -308,7 +308,7 @@ read_types(CatalogReader *reader, const RowSet *columns)
 	List	   *missing = NIL;
 
 	for (int row = 0; row < columns->nrows; row++)
-		missing = lappend(missing, ftm_rowset_value(columns, row, 3));
+		missing = lappend(missing, ftm_rowset_text(columns, row, 3));
 	while (missing != NIL)
 	{
 		RowSet	   *rows = query(reader, "types", CATALOG_TYPES_SQL,
@@ -337,22 +337,22 @@ read_columns(CatalogReader *reader)
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
-		CatalogTable *table = find_table(reader, ftm_rowset_value(rows, row, 0));
+		CatalogTable *table = find_table(reader, ftm_rowset_text(rows, row, 0));
 		CatalogColumn *column;
 
 		if (table == NULL)		/* created between two queries */
 			continue;
 		column = palloc0(sizeof(CatalogColumn));
 		column->attnum = (int16) ftm_rowset_int64(rows, row, 1);
-		column->name = ftm_rowset_value(rows, row, 2);
+		column->name = ftm_rowset_text(rows, row, 2);
 		column->type =
-			ftm_catalog_type(types, atooid(ftm_rowset_value(rows, row, 3)),
+			ftm_catalog_type(types, atooid(ftm_rowset_text(rows, row, 3)),
 							 (int32) ftm_rowset_int64(rows, row, 4),
-							 ftm_rowset_value(rows, row, 5));
+							 ftm_rowset_text(rows, row, 5));
 		column->not_null = ftm_rowset_bool(rows, row, 6);
 		column->has_default = ftm_rowset_bool(rows, row, 7);
-		column->identity = ftm_rowset_value(rows, row, 8)[0];
-		column->generated = ftm_rowset_value(rows, row, 9)[0];
+		column->identity = ftm_rowset_text(rows, row, 8)[0];
+		column->generated = ftm_rowset_text(rows, row, 9)[0];
 		column->expression = ftm_rowset_value(rows, row, 10);
 		column->generated_from =
 			ftm_catalog_text_array(ftm_rowset_value(rows, row, 11));
@@ -369,20 +369,20 @@ read_foreign_keys(CatalogReader *reader)
 	{
 		CatalogForeignKey *key = palloc0(sizeof(CatalogForeignKey));
 
-		key->oid = atooid(ftm_rowset_value(rows, row, 0));
-		key->name = ftm_rowset_value(rows, row, 1);
-		key->relid = atooid(ftm_rowset_value(rows, row, 2));
-		key->root = atooid(ftm_rowset_value(rows, row, 3));
-		key->schema = ftm_rowset_value(rows, row, 4);
-		key->table = ftm_rowset_value(rows, row, 5);
+		key->oid = atooid(ftm_rowset_text(rows, row, 0));
+		key->name = ftm_rowset_text(rows, row, 1);
+		key->relid = atooid(ftm_rowset_text(rows, row, 2));
+		key->root = atooid(ftm_rowset_text(rows, row, 3));
+		key->schema = ftm_rowset_text(rows, row, 4);
+		key->table = ftm_rowset_text(rows, row, 5);
 		key->columns = ftm_catalog_text_array(ftm_rowset_value(rows, row, 6));
-		key->ref_relid = atooid(ftm_rowset_value(rows, row, 7));
-		key->ref_root = atooid(ftm_rowset_value(rows, row, 8));
-		key->ref_schema = ftm_rowset_value(rows, row, 9);
-		key->ref_table = ftm_rowset_value(rows, row, 10);
+		key->ref_relid = atooid(ftm_rowset_text(rows, row, 7));
+		key->ref_root = atooid(ftm_rowset_text(rows, row, 8));
+		key->ref_schema = ftm_rowset_text(rows, row, 9);
+		key->ref_table = ftm_rowset_text(rows, row, 10);
 		key->ref_columns = ftm_catalog_text_array(ftm_rowset_value(rows, row, 11));
 		key->operators = ftm_catalog_text_array(ftm_rowset_value(rows, row, 12));
-		key->match = ftm_rowset_value(rows, row, 13)[0];
+		key->match = ftm_rowset_text(rows, row, 13)[0];
 		key->valid = ftm_rowset_bool(rows, row, 14);
 		key->is_partition_child = ftm_rowset_bool(rows, row, 15);
 		reader->catalog->foreign_keys =
@@ -399,9 +399,9 @@ read_sequences(CatalogReader *reader)
 	{
 		CatalogSequence *sequence = palloc0(sizeof(CatalogSequence));
 
-		sequence->oid = atooid(ftm_rowset_value(rows, row, 0));
-		sequence->schema = ftm_rowset_value(rows, row, 1);
-		sequence->name = ftm_rowset_value(rows, row, 2);
+		sequence->oid = atooid(ftm_rowset_text(rows, row, 0));
+		sequence->schema = ftm_rowset_text(rows, row, 1);
+		sequence->name = ftm_rowset_text(rows, row, 2);
 		sequence->qualified = quote_qualified_identifier(sequence->schema,
 														 sequence->name);
 		sequence->owner_schema = ftm_rowset_value(rows, row, 3);
@@ -449,7 +449,7 @@ read_sequence_values(CatalogReader *reader)
 
 		for (int row = 0; row < rows->nrows; row++)
 		{
-			if (atooid(ftm_rowset_value(rows, row, 0)) != sequence->oid)
+			if (atooid(ftm_rowset_text(rows, row, 0)) != sequence->oid)
 				continue;
 			sequence->last_value = ftm_rowset_int64(rows, row, 1);
 			sequence->is_called = ftm_rowset_bool(rows, row, 2);

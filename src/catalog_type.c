@@ -85,7 +85,7 @@ ftm_catalog_type_add(TypeTable *types, const RowSet *rows)
 {
 	for (int row = 0; row < rows->nrows; row++)
 	{
-		Oid			oid = atooid(ftm_rowset_value(rows, row, TYPE_OID));
+		Oid			oid = atooid(ftm_rowset_text(rows, row, TYPE_OID));
 		TypeRow    *entry = hash_search(types->by_oid, &oid, HASH_ENTER, NULL);
 
 		entry->rows = rows;
@@ -142,11 +142,11 @@ ftm_catalog_type(TypeTable *types, Oid oid, int32 typmod, const char *display)
 	rows = entry->rows;
 	row = entry->row;
 
-	type->schema = ftm_rowset_value(rows, row, TYPE_SCHEMA);
-	type->name = ftm_rowset_value(rows, row, TYPE_NAME);
+	type->schema = ftm_rowset_text(rows, row, TYPE_SCHEMA);
+	type->name = ftm_rowset_text(rows, row, TYPE_NAME);
 	type->typmod = typmod;
 	type->display = pstrdup(display);
-	type->typtype = ftm_rowset_value(rows, row, TYPE_TYPTYPE)[0];
+	type->typtype = ftm_rowset_text(rows, row, TYPE_TYPTYPE)[0];
 	type->extension = ftm_rowset_value(rows, row, TYPE_EXTENSION);
 	type->base_schema = type->schema;
 	type->base_name = type->name;
@@ -194,10 +194,10 @@ describe_domain(TypeTable *types, const TypeRow *entry, CatalogType *type)
 	ListCell   *lc;
 
 	base = ftm_catalog_type(types,
-							atooid(ftm_rowset_value(rows, row, TYPE_BASE)),
+							atooid(ftm_rowset_text(rows, row, TYPE_BASE)),
 							(int32) ftm_rowset_int64(rows, row,
 													 TYPE_BASE_TYPMOD),
-							ftm_rowset_value(rows, row, TYPE_BASE_DISPLAY));
+							ftm_rowset_text(rows, row, TYPE_BASE_DISPLAY));
 	type->base = base;
 	type->base_schema = base->base_schema;
 	type->base_name = base->base_name;
@@ -233,6 +233,14 @@ describe_composite(TypeTable *types, const TypeRow *entry, CatalogType *type)
 													  TYPE_ATTRIBUTE_TYPMODS));
 	displays = ftm_catalog_text_array(ftm_rowset_value(rows, row,
 													   TYPE_ATTRIBUTE_DISPLAYS));
+
+	if (list_length(oids) != list_length(names) ||
+		list_length(typmods) != list_length(names) ||
+		list_length(displays) != list_length(names))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("the attributes of composite type %s are incomplete",
+						type->name)));
 
 	initStringInfo(&text);
 	appendStringInfoChar(&text, '(');

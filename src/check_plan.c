@@ -477,7 +477,7 @@ ftm_check_encoding(Preflight *preflight)
 	RowSet	   *rows = preflight->record != NULL ?
 		ftm_record_answer(preflight->record, CATALOG_ENCODING_QUESTION) :
 		ftm_source_query(preflight->source, CATALOG_ENCODING_SQL, 0, NULL);
-	const char *source = ftm_rowset_value(rows, 0, 0);
+	const char *source = ftm_rowset_text(rows, 0, 0);
 	const char *target = GetDatabaseEncodingName();
 	char	   *detail;
 	char	   *hint;
@@ -517,8 +517,8 @@ ftm_check_collation(Preflight *preflight)
 	bool		same = true;
 
 	for (int column = 0; column < source->ncolumns; column++)
-		same &= strcmp(ftm_rowset_value(source, 0, column),
-					   ftm_rowset_value(target, 0, column)) == 0;
+		same &= strcmp(ftm_rowset_text(source, 0, column),
+					   ftm_rowset_text(target, 0, column)) == 0;
 	if (same)
 	{
 		ftm_check_pass(preflight, "The databases have the same collation.");

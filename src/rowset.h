@@ -35,6 +35,20 @@ ftm_rowset_value(const RowSet *rows, int row, int column)
 	return rows->values[row * rows->ncolumns + column];
 }
 
+/* The same where SQL NULL cannot be right: error 22P02, too. */
+static inline char *
+ftm_rowset_text(const RowSet *rows, int row, int column)
+{
+	char	   *value = ftm_rowset_value(rows, row, column);
+
+	if (unlikely(value == NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("value %d in row %d of an answer is null",
+						column + 1, row + 1)));
+	return value;
+}
+
 /* The same as a bool: 't' is true, NULL and everything else is false. */
 static inline bool
 ftm_rowset_bool(const RowSet *rows, int row, int column)

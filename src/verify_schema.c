@@ -288,13 +288,13 @@ rows_of_table(const RowSet *rows, Oid relid)
 	{
 		int			middle = low + (high - low) / 2;
 
-		if (atooid(ftm_rowset_value(rows, middle, 0)) < relid)
+		if (atooid(ftm_rowset_text(rows, middle, 0)) < relid)
 			low = middle + 1;
 		else
 			high = middle;
 	}
 	result.begin = low;
-	while (low < rows->nrows && atooid(ftm_rowset_value(rows, low, 0)) == relid)
+	while (low < rows->nrows && atooid(ftm_rowset_text(rows, low, 0)) == relid)
 		low++;
 	result.end = low;
 	return result;
@@ -314,7 +314,7 @@ compare_columns(Findings *findings, const Schemas *schemas)
 
 	for (int row = source.begin; row < source.end; row++)
 	{
-		const char *name = ftm_rowset_value(source.rows, row, COLUMN_NAME);
+		const char *name = ftm_rowset_text(source.rows, row, COLUMN_NAME);
 		ColumnPair	pair = {source.rows, row, target.rows,
 		find_column(&target, name), quote_identifier(name)};
 
@@ -340,7 +340,7 @@ find_column(const TableRows *columns, const char *name)
 {
 	for (int row = columns->begin; row < columns->end; row++)
 	{
-		if (strcmp(ftm_rowset_value(columns->rows, row, COLUMN_NAME), name) == 0)
+		if (strcmp(ftm_rowset_text(columns->rows, row, COLUMN_NAME), name) == 0)
 			return row;
 	}
 	return -1;
@@ -461,8 +461,8 @@ compare_collation(Findings *findings, const ColumnPair *pair)
 		return;
 	text = psprintf("column %s has the collation %s on the source and %s on the target",
 					pair->name, source, target);
-	if (strcmp(ftm_rowset_value(pair->source, pair->source_row, COLUMN_TYPE),
-			   ftm_rowset_value(pair->target, pair->target_row, COLUMN_TYPE)) == 0)
+	if (strcmp(ftm_rowset_text(pair->source, pair->source_row, COLUMN_TYPE),
+			   ftm_rowset_text(pair->target, pair->target_row, COLUMN_TYPE)) == 0)
 		differ(findings, SCHEMA_COLLATION, text,
 			   psprintf("Give the column of the target COLLATE %s.", source));
 	else
@@ -483,8 +483,8 @@ check_objects(Findings *findings, const Schemas *schemas)
 
 	for (int row = target.begin; row < target.end; row++)
 	{
-		const char *name = ftm_rowset_value(target.rows, row, OBJECT_NAME);
-		const char *relation = ftm_rowset_value(target.rows, row,
+		const char *name = ftm_rowset_text(target.rows, row, OBJECT_NAME);
+		const char *relation = ftm_rowset_text(target.rows, row,
 												OBJECT_RELATION);
 
 		if (ftm_rowset_bool(target.rows, row, OBJECT_VALID))
@@ -535,7 +535,7 @@ is_not_valid(const TableRows *objects, const char *name)
 	for (int row = objects->begin; row < objects->end; row++)
 	{
 		if (!ftm_rowset_bool(objects->rows, row, OBJECT_IS_INDEX) &&
-			strcmp(ftm_rowset_value(objects->rows, row, OBJECT_NAME), name) == 0)
+			strcmp(ftm_rowset_text(objects->rows, row, OBJECT_NAME), name) == 0)
 			return !ftm_rowset_bool(objects->rows, row, OBJECT_VALID);
 	}
 	return false;

@@ -221,6 +221,26 @@ for my $question (qw(version tables columns types schemas))
 		  or diag "$state $message";
 	}
 }
+# No value is missed so badly that the server crashes.
+my $log_end = -s $target->logfile;
+my @crashed;
+for my $question (sort keys %{ decode_json($metadata)->{catalog} })
+{
+	my $width = @{ decode_json($metadata)->{catalog}{$question}[0] // [] };
+	for my $column (0 .. $width - 1)
+	{
+		my $damaged = decode_json($metadata);
+		$_->[$column] = undef for @{ $damaged->{catalog}{$question} };
+		write_file("$base/layout/metadata.json", encode_json($damaged));
+		$target->psql('postgres', $import);
+		push @crashed, "$question $column"
+		  if slurp_file($target->logfile, $log_end) =~ /was terminated by signal/;
+		$log_end = -s $target->logfile;
+		$target->poll_query_until('postgres', 'SELECT true') or die if @crashed;
+	}
+}
+is("@crashed", '', 'nulls in an answer are errors, or do no harm');
+
 # A type whose element (column 4) is missing
 my $incomplete = decode_json($metadata);
 $incomplete->{catalog}{types}[0][4] = '99999';
