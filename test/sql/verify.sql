@@ -343,9 +343,11 @@ SELECT setval('app.counter', 100, false) \g /dev/null
 -- orphans, of a plain table and of a partition; a key marked not valid
 INSERT INTO app.children VALUES (21, 999);
 :differences
+SELECT * FROM ftm.ftm_diff('app.children', 'source');
 CALL kept.restore('children');
 UPDATE app.parts_old SET item_id = 999 WHERE id = 1;
 :differences
+SELECT * FROM ftm.ftm_diff('app.parts', 'source');
 UPDATE app.parts_old SET item_id = 1 WHERE id = 1;
 ALTER TABLE app.children DROP CONSTRAINT children_item_id_fkey;
 ALTER TABLE app.children ADD CONSTRAINT children_item_id_fkey FOREIGN KEY (item_id) REFERENCES app.items NOT VALID;
