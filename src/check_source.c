@@ -28,7 +28,6 @@
 static int64 free_connections(Preflight *preflight, char **limit);
 static char *backend_pid(SourceConnection *source);
 static void read_activity(Preflight *preflight);
-static void watch(TimestampTz since);
 
 void
 ftm_check_connection(Preflight *preflight)
@@ -270,7 +269,9 @@ ftm_check_freeze(Preflight *preflight)
 	}
 	if (preflight->activity == NULL)
 		read_activity(preflight);
-	watch(preflight->activity_time);
+	/* The other checks have taken part of the time already. */
+	ftm_wait_until(TimestampTzPlusMilliseconds(preflight->activity_time,
+											   WATCH_MILLISECONDS));
 	after = ftm_freeze_read(preflight->source, preflight->scope->schemas);
 
 	writes = ftm_freeze_writes(preflight->plan, preflight->activity, after,
@@ -296,22 +297,4 @@ read_activity(Preflight *preflight)
 	preflight->activity = ftm_freeze_read(preflight->source,
 										  preflight->scope->schemas);
 	preflight->activity_time = GetCurrentTimestamp();
-}
-
-/* The other checks have taken part of the time already. */
-static void
-watch(TimestampTz since)
-{
-	TimestampTz end = TimestampTzPlusMilliseconds(since, WATCH_MILLISECONDS);
-	long		left;
-
-	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-												   end)) > 0)
-	{
-		(void) WaitLatch(MyLatch,
-						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 left, ftm_wait_event());
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
 }

@@ -54,7 +54,6 @@ typedef struct RunState
 } RunState;
 
 static RunState *read_run(int64 run_id);
-static int64 latest_run(void);
 static void wait_for_end(int64 run_id);
 static void raise_error_of_run(int64 run_id);
 static void refuse_locked_tables(int64 run_id);
@@ -139,7 +138,7 @@ ftm_wait(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("ftm_wait() needs isolation level read committed")));
-	run_id = PG_ARGISNULL(0) ? latest_run() : PG_GETARG_INT64(0);
+	run_id = PG_ARGISNULL(0) ? ftm_state_latest_run() : PG_GETARG_INT64(0);
 	InitMaterializedSRF(fcinfo, 0);
 
 	wait_for_end(run_id);
@@ -180,19 +179,6 @@ read_run(int64 run_id)
 	run->leader_pid = (int) ftm_rowset_int64(rows, 0, 4);
 	run->leader_is_there = ftm_rowset_bool(rows, 0, 5);
 	return run;
-}
-
-static int64
-latest_run(void)
-{
-	RowSet	   *rows = ftm_state_query("SELECT max(run_id) FROM @schema@.ftm_run",
-									   0, NULL);
-
-	if (ftm_rowset_value(rows, 0, 0) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("there is no run")));
-	return ftm_rowset_int64(rows, 0, 0);
 }
 
 /*

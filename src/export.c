@@ -127,16 +127,6 @@ ftm_export(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-static bool
-bool_arg(FunctionCallInfo fcinfo, int argument, const char *name)
-{
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("parameter \"%s\" must not be null", name)));
-	return PG_GETARG_BOOL(argument);
-}
-
 static Exporter *
 exporter_from_args(FunctionCallInfo fcinfo)
 {
@@ -147,10 +137,10 @@ exporter_from_args(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("parameter \"%s\" must not be null", "directory")));
 	exporter->scope = ftm_scope_from_args(fcinfo, ARG_SCOPE);
-	exporter->compress = bool_arg(fcinfo, ARG_COMPRESS, "compress");
-	exporter->overwrite = bool_arg(fcinfo, ARG_OVERWRITE, "overwrite");
-	exporter->password_hashes = bool_arg(fcinfo, ARG_PASSWORD_HASHES,
-										 "password_hashes");
+	exporter->compress = ftm_scope_bool_arg(fcinfo, ARG_COMPRESS, "compress");
+	exporter->overwrite = ftm_scope_bool_arg(fcinfo, ARG_OVERWRITE, "overwrite");
+	exporter->password_hashes = ftm_scope_bool_arg(fcinfo, ARG_PASSWORD_HASHES,
+													   "password_hashes");
 	exporter->directory =
 		ftm_json_output_directory(text_to_cstring(PG_GETARG_TEXT_PP(ARG_DIRECTORY)));
 	ftm_json_directory_lock(exporter->directory, true);

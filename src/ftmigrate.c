@@ -17,12 +17,16 @@
 #include "access/table.h"
 #include "catalog/pg_extension.h"
 #include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
+#include "compat.h"
 #include "ftmigrate.h"
 #include "runlog.h"
 #include "streams.h"
@@ -208,4 +212,20 @@ ftm_extension_owner(void)
 
 	read_extension(&schema, &owner);
 	return owner;
+}
+
+void
+ftm_wait_until(TimestampTz end)
+{
+	long		left;
+
+	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+												   end)) > 0)
+	{
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 left, ftm_wait_event());
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
 }

@@ -19,6 +19,7 @@
 #ifndef FTM_FTMIGRATE_H
 #define FTM_FTMIGRATE_H
 
+#include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
 #define FTM_EXTENSION_NAME	"ftmigrate"
@@ -63,5 +64,8 @@ typedef struct Scope
 	List	   *include;
 	List	   *exclude;
 } Scope;
+
+/* Wait until end, on the process latch; interrupts are heard. */
+extern void ftm_wait_until(TimestampTz end);
 
 #endif							/* FTM_FTMIGRATE_H */

@@ -68,16 +68,6 @@ static void narrow_scope(const ImportDirectory *directory, Scope *scope);
 static const ImportFile *find_file(const ImportDirectory *directory,
 								   const CatalogTable *table);
 
-static bool
-bool_arg(FunctionCallInfo fcinfo, int argument, const char *name)
-{
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("parameter \"%s\" must not be null", name)));
-	return PG_GETARG_BOOL(argument);
-}
-
 /*
  * ftm_import(directory, source, schemas, include, exclude, existing, unmapped,
  * verify, restart)
@@ -105,8 +95,8 @@ ftm_import(PG_FUNCTION_ARGS)
 	existing = ftm_scope_keyword_arg(fcinfo, ARG_EXISTING, "existing",
 									 existing_values);
 	options->replace = existing != NULL && strcmp(existing, "truncate") == 0;
-	options->verify = bool_arg(fcinfo, ARG_VERIFY, "verify");
-	options->restart = bool_arg(fcinfo, ARG_RESTART, "restart");
+	options->verify = ftm_scope_bool_arg(fcinfo, ARG_VERIFY, "verify");
+	options->restart = ftm_scope_bool_arg(fcinfo, ARG_RESTART, "restart");
 	options->import =
 		ftm_import_open(text_to_cstring(PG_GETARG_TEXT_PP(ARG_DIRECTORY)));
 	narrow_scope(options->import, options->scope);
@@ -425,7 +415,7 @@ ftm_verify_export(PG_FUNCTION_ARGS)
 	narrow_scope(directory, scope);
 	InitMaterializedSRF(fcinfo, 0);
 	ftm_run_put_verdicts(rsinfo, ftm_leader_verify(scope, directory,
-												   bool_arg(fcinfo, ARG_COMPARE_SOURCE,
-															"compare_source")));
+												   ftm_scope_bool_arg(fcinfo, ARG_COMPARE_SOURCE,
+																	  "compare_source")));
 	return (Datum) 0;
 }

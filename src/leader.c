@@ -50,7 +50,6 @@ static ErrorData *try_attempt(Leader *leader,
 							  void (*attempt) (Leader *leader),
 							  const ErrorData *loss);
 static void prepare_repetition(Leader *leader, const ErrorData *loss);
-static void wait_for(double delay);
 static void plan_only(Leader *leader);
 static void run_plan(Leader *leader);
 static void start_loaders(Leader *leader, int wanted);
@@ -214,28 +213,8 @@ prepare_repetition(Leader *leader, const ErrorData *loss)
 			 loss->detail != NULL ? errdetail_internal("%s", loss->detail) : 0));
 	if (leader->run_id != 0)
 		ftm_progress_log(leader->pool, "WARNING", message, NULL);
-	wait_for(delay);
-}
-
-/*
- * Wait, in milliseconds.
- */
-static void
-wait_for(double delay)
-{
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-												  (int64) delay);
-	long		left;
-
-	while ((left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-												   end)) > 0)
-	{
-		(void) WaitLatch(MyLatch,
-						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 left, ftm_wait_event());
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
+	ftm_wait_until(TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+											   (int64) delay));
 }
 
 /*

@@ -61,7 +61,6 @@ typedef struct Chart
 	int			lanes;
 } Chart;
 
-static int64 latest_run(void);
 static RowSet *query(const Report *report, const char *sql);
 static void put_text(StringInfo page, const char *text);
 static void put_begin(const Report *report);
@@ -92,7 +91,7 @@ ftm_report(PG_FUNCTION_ARGS)
 	Report		report;
 
 	report.page = makeStringInfo();
-	report.run_id = PG_ARGISNULL(0) ? latest_run() : PG_GETARG_INT64(0);
+	report.run_id = PG_ARGISNULL(0) ? ftm_state_latest_run() : PG_GETARG_INT64(0);
 	report.emails = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 
 	put_begin(&report);
@@ -108,19 +107,6 @@ ftm_report(PG_FUNCTION_ARGS)
 	put_end(&report);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(report.page->data,
 											  report.page->len));
-}
-
-static int64
-latest_run(void)
-{
-	RowSet	   *rows = ftm_state_query("SELECT max(run_id) FROM @schema@.ftm_run",
-									   0, NULL);
-
-	if (ftm_rowset_value(rows, 0, 0) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("there is no run")));
-	return ftm_rowset_int64(rows, 0, 0);
 }
 
 static RowSet *

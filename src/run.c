@@ -39,7 +39,6 @@ enum RunArgument
 
 static RunOptions *options_from_args(FunctionCallInfo fcinfo);
 static RunTableResult *background_run(const RunOptions *options);
-static bool bool_arg(FunctionCallInfo fcinfo, int argument, const char *name);
 
 /*
  * ftm_run_migration(source, schemas, include, exclude, workers, unmapped,
@@ -58,7 +57,7 @@ ftm_run_migration(PG_FUNCTION_ARGS)
 	options = options_from_args(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 
-	if (bool_arg(fcinfo, ARG_WAIT, "wait") || options->dry_run)
+	if (ftm_scope_bool_arg(fcinfo, ARG_WAIT, "wait") || options->dry_run)
 		results = ftm_leader_run(options);
 	else
 		results = list_make1(background_run(options));
@@ -105,12 +104,12 @@ options_from_args(FunctionCallInfo fcinfo)
 	existing = ftm_scope_keyword_arg(fcinfo, ARG_EXISTING, "existing",
 									 existing_values);
 	options->replace = existing != NULL && strcmp(existing, "truncate") == 0;
-	options->users = bool_arg(fcinfo, ARG_USERS, "users");
+	options->users = ftm_scope_bool_arg(fcinfo, ARG_USERS, "users");
 	options->auth_server = PG_ARGISNULL(ARG_AUTH_SERVER) ? NULL :
 		pstrdup(NameStr(*PG_GETARG_NAME(ARG_AUTH_SERVER)));
-	options->verify = bool_arg(fcinfo, ARG_VERIFY, "verify");
-	options->dry_run = bool_arg(fcinfo, ARG_DRY_RUN, "dry_run");
-	options->restart = bool_arg(fcinfo, ARG_RESTART, "restart");
+	options->verify = ftm_scope_bool_arg(fcinfo, ARG_VERIFY, "verify");
+	options->dry_run = ftm_scope_bool_arg(fcinfo, ARG_DRY_RUN, "dry_run");
+	options->restart = ftm_scope_bool_arg(fcinfo, ARG_RESTART, "restart");
 	return options;
 }
 
@@ -134,16 +133,6 @@ background_run(const RunOptions *options)
 	result->counts.seconds = -1;
 	result->status = "running";
 	return result;
-}
-
-static bool
-bool_arg(FunctionCallInfo fcinfo, int argument, const char *name)
-{
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("parameter \"%s\" must not be null", name)));
-	return PG_GETARG_BOOL(argument);
 }
 
 /*

@@ -86,6 +86,16 @@ strings_from_arg(FunctionCallInfo fcinfo, int arg, const char *parameter)
 	return result;
 }
 
+bool
+ftm_scope_bool_arg(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("parameter \"%s\" must not be null", name)));
+	return PG_GETARG_BOOL(argument);
+}
+
 char *
 ftm_scope_keyword_arg(FunctionCallInfo fcinfo, int argument, const char *name,
 					  const char *const *allowed)

@@ -28,6 +28,10 @@ extern char *ftm_scope_keyword_arg(FunctionCallInfo fcinfo, int argument,
 								   const char *name,
 								   const char *const *allowed);
 
+/* A boolean argument; error 22004 if it is NULL. */
+extern bool ftm_scope_bool_arg(FunctionCallInfo fcinfo, int argument,
+							   const char *name);
+
 /* include and exclude, resolved against what the source has. */
 typedef struct ScopeFilter ScopeFilter;
 

@@ -93,7 +93,6 @@ static bool verifies_host(const SourceConnection *source);
 static void set_up_session(SourceConnection *source);
 static void wait_for_socket(SourceConnection *source, int events,
 							TimestampTz deadline, const SourceServer *server);
-static void wait_for_any_socket(SourceConnection *const *sources, int count);
 static void finish_copy_start(SourceConnection *source);
 static PGresult *get_result(SourceConnection *source);
 static PGresult *get_last_result(SourceConnection *source);
@@ -304,11 +303,8 @@ wait_for_socket(SourceConnection *source, int events, TimestampTz deadline,
 	} while (!(ready & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE)));
 }
 
-/*
- * Wait until one of the sources' sockets is readable.
- */
-static void
-wait_for_any_socket(SourceConnection *const *sources, int count)
+void
+ftm_source_wait_readable(SourceConnection *const *sources, int count)
 {
 	WaitEventSet *events;
 	WaitEvent	event;
@@ -415,7 +411,7 @@ ftm_source_wait_any(SourceConnection *const *sources, int count)
 			if (!PQisBusy(sources[i]->connection))
 				return i;
 		}
-		wait_for_any_socket(sources, count);
+		ftm_source_wait_readable(sources, count);
 	}
 }
 
@@ -545,12 +541,6 @@ ftm_source_copy_read(SourceConnection *source, char **data, bool wait)
 	}
 	*data = source->copy_data;
 	return length;
-}
-
-void
-ftm_source_copy_wait(SourceConnection *const *sources, int count)
-{
-	wait_for_any_socket(sources, count);
 }
 
 /*

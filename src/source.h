@@ -94,13 +94,14 @@ extern void ftm_source_end_snapshot(SourceConnection *source);
  * false; -1 at the end of the stream, when the server's command completion has
  * been read and was in order.
  *
- * ftm_source_copy_wait() waits until it is worth trying to read from one of
+ * ftm_source_wait_readable() waits until it is worth trying to read from one of
  * count connections again, NULLs among them being skipped.
  */
 extern void ftm_source_copy_begin(SourceConnection *source, const char *sql,
 								  int ncolumns, bool binary);
 extern int	ftm_source_copy_read(SourceConnection *source, char **data,
 								 bool wait);
-extern void ftm_source_copy_wait(SourceConnection *const *sources, int count);
+extern void ftm_source_wait_readable(SourceConnection *const *sources,
+									 int count);
 
 #endif							/* FTM_SOURCE_H */

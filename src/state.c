@@ -533,3 +533,16 @@ ftm_state_log_figures(int64 run_id, const char *level, const char *table_name,
 	ftm_runlog_add(ftm_rowset_value(rows, 0, 0), run_id, level, table_name,
 				   message, figures);
 }
+
+int64
+ftm_state_latest_run(void)
+{
+	RowSet	   *rows = ftm_state_query("SELECT max(run_id) FROM @schema@.ftm_run",
+									   0, NULL);
+
+	if (ftm_rowset_value(rows, 0, 0) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no run")));
+	return ftm_rowset_int64(rows, 0, 0);
+}

@@ -132,4 +132,7 @@ extern void ftm_state_log_figures(int64 run_id, const char *level,
 								  const char *table_name, const char *message,
 								  const char *figures);
 
+/* The number of the newest run; error 42704 if there is none. */
+extern int64 ftm_state_latest_run(void);
+
 #endif							/* FTM_STATE_H */

@@ -301,5 +301,5 @@ wait_for_any(SourceStreams *all)
 
 	for (int i = 0; i < all->count; i++)
 		sources[i] = all->streams[i].source;
-	ftm_source_copy_wait(sources, all->count);
+	ftm_source_wait_readable(sources, all->count);
 }
