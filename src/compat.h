@@ -56,6 +56,13 @@ ftm_wait_event(void)
 	RelationSetNewRelfilenode(rel, persistence)
 #endif
 
+/* And a relation's name to the log was a RelFileNode. */
+#if PG_VERSION_NUM >= 160000
+#define ftm_relation_locator(rel)	(&(rel)->rd_locator)
+#else
+#define ftm_relation_locator(rel)	(&(rel)->rd_node)
+#endif
+
 /* REINDEX got a pointer to its statement, for event triggers, in 17. */
 #if PG_VERSION_NUM >= 170000
 #define ftm_reindex_index(indexid, persistence, params) \

@@ -57,6 +57,7 @@
 #include "utils/syscache.h"
 
 #include "compat.h"
+#include "index_build.h"
 #include "indexes.h"
 
 /* Least memory for one participant, in kB: what the server asks for, too. */
@@ -358,7 +359,9 @@ build_index(Relation rel, IndexBuild *build)
 	pgstat_progress_start_command(PROGRESS_COMMAND_CREATE_INDEX,
 								  RelationGetRelid(rel));
 	pgstat_progress_update_multi_param(lengthof(columns), columns, values);
-	result = index->rd_indam->ambuild(rel, index, info);
+	result = ftm_index_build(rel, index);
+	if (result == NULL)
+		result = index->rd_indam->ambuild(rel, index, info);
 	pgstat_progress_end_command();
 
 	build->heap_tuples = result->heap_tuples;

@@ -1,0 +1,189 @@
+/*-------------------------------------------------------------------------
+ *
+ * index_build.c
+ *		One b-tree, built from the rows of a table that was just filled.
+ *
+ *		table -> entries -> sort -> b-tree
+ *
+ * What the server's own build does for every index there may be, done for the
+ * plain ones of a table that nobody else has seen: no row is dead, none is
+ * being changed, and keys are a few integers.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/nbtree.h"
+#include "access/relation.h"
+#include "catalog/index.h"
+#include "commands/progress.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/bufmgr.h"
+#include "utils/rel.h"
+
+#include "btree.h"
+#include "compat.h"
+#include "index_build.h"
+#include "index_key.h"
+#include "index_sort.h"
+
+static double read_table(Relation rel, const IndexKey *key, IndexSort *sort);
+static int	read_page(Relation rel, const IndexKey *key, IndexSort *sort,
+					  Buffer buffer, TupleTableSlot *slot);
+static double write_index(Relation rel, Relation index, IndexKey *key,
+						  IndexSort *sort);
+static void raise_duplicate(Relation rel, Relation index, IndexKey *key,
+							const uint64 *entry) pg_attribute_noreturn();
+static void report_phase(int phase);
+
+IndexBuildResult *
+ftm_index_build(Relation rel, Relation index)
+{
+	IndexBuildResult *result;
+	IndexKey   *key = ftm_index_key_create(rel, index);
+	IndexSort  *sort;
+
+	if (key == NULL)
+		return NULL;
+	result = palloc0(sizeof(IndexBuildResult));
+	sort = ftm_index_sort_begin(ftm_index_key_words(key),
+								(Size) maintenance_work_mem * 1024);
+	report_phase(PROGRESS_BTREE_PHASE_INDEXBUILD_TABLESCAN);
+	result->heap_tuples = read_table(rel, key, sort);
+	report_phase(PROGRESS_BTREE_PHASE_PERFORMSORT_1);
+	ftm_index_sort_perform(sort);
+	report_phase(PROGRESS_BTREE_PHASE_LEAF_LOAD);
+	result->index_tuples = write_index(rel, index, key, sort);
+	ftm_index_sort_end(sort);
+	pfree(key);
+	return result;
+}
+
+/*
+ * Put an entry for each row.
+ */
+static double
+read_table(Relation rel, const IndexKey *key, IndexSort *sort)
+{
+	BufferAccessStrategy strategy = GetAccessStrategy(BAS_BULKREAD);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel),
+													&TTSOpsHeapTuple);
+	BlockNumber nblocks = RelationGetNumberOfBlocks(rel);
+	double		rows = 0;
+
+	pgstat_progress_update_param(PROGRESS_SCAN_BLOCKS_TOTAL, nblocks);
+	for (BlockNumber block = 0; block < nblocks; block++)
+	{
+		Buffer		buffer;
+
+		CHECK_FOR_INTERRUPTS();
+		buffer = ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL,
+									strategy);
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		rows += read_page(rel, key, sort, buffer, slot);
+		UnlockReleaseBuffer(buffer);
+		pgstat_progress_update_param(PROGRESS_SCAN_BLOCKS_DONE, block + 1);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	FreeAccessStrategy(strategy);
+	return rows;
+}
+
+/*
+ * The rows of one page; returns their number.
+ */
+static int
+read_page(Relation rel, const IndexKey *key, IndexSort *sort, Buffer buffer,
+		  TupleTableSlot *slot)
+{
+	Page		page = BufferGetPage(buffer);
+	OffsetNumber last = PageGetMaxOffsetNumber(page);
+	int			rows = 0;
+
+	for (OffsetNumber offset = FirstOffsetNumber; offset <= last; offset++)
+	{
+		ItemId		item = PageGetItemId(page, offset);
+		HeapTupleData tuple;
+
+		tuple.t_tableOid = RelationGetRelid(rel);
+		tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
+		tuple.t_len = ItemIdGetLength(item);
+		ItemPointerSet(&tuple.t_self, BufferGetBlockNumber(buffer), offset);
+		if (!ItemIdIsNormal(item) ||
+			!HeapTupleHeaderXminFrozen(tuple.t_data) ||
+			!(tuple.t_data->t_infomask & HEAP_XMAX_INVALID))
+			elog(ERROR, "unexpected row at (%u,%u) of table \"%s\"",
+				 BufferGetBlockNumber(buffer), offset,
+				 RelationGetRelationName(rel));
+
+		ExecStoreHeapTuple(&tuple, slot, false);
+		slot_getsomeattrs(slot, ftm_index_key_last_column(key));
+		ftm_index_key_encode(key, slot->tts_values, slot->tts_isnull,
+							 &tuple.t_self, ftm_index_sort_next(sort));
+		rows++;
+	}
+	ExecClearTuple(slot);
+	return rows;
+}
+
+/*
+ * Write the tree from the sorted entries; returns their number.
+ */
+static double
+write_index(Relation rel, Relation index, IndexKey *key, IndexSort *sort)
+{
+	BtreeWriter *writer = ftm_btree_begin(index);
+	bool		unique = index->rd_index->indisunique;
+	bool		nulls_are_equal = index->rd_index->indnullsnotdistinct;
+	int			nwords = ftm_index_key_words(key);
+	uint64		previous[MAX_ENTRY_WORDS];
+	const uint64 *entry;
+	double		tuples = 0;
+
+	while ((entry = ftm_index_sort_get(sort)) != NULL)
+	{
+		bool		same_key = tuples > 0 &&
+			ftm_index_key_equal(entry, previous, nwords);
+
+		if (same_key && unique &&
+			(nulls_are_equal || !ftm_index_key_has_null(key, entry)))
+			raise_duplicate(rel, index, key, entry);
+		ftm_btree_add(writer, ftm_index_key_tuple(key, entry), same_key);
+		memcpy(previous, entry, nwords * sizeof(uint64));
+		tuples++;
+	}
+	ftm_btree_end(writer);
+	return tuples;
+}
+
+/*
+ * In the words of the server's builds.
+ */
+static void
+raise_duplicate(Relation rel, Relation index, IndexKey *key,
+				const uint64 *entry)
+{
+	Datum		values[INDEX_MAX_KEYS];
+	bool		isnull[INDEX_MAX_KEYS];
+	char	   *description;
+
+	ftm_index_key_decode(key, entry, values, isnull);
+	description = BuildIndexValueDescription(index, values, isnull);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("could not create unique index \"%s\"",
+					RelationGetRelationName(index)),
+			 description != NULL ?
+			 errdetail("Key %s is duplicated.", description) :
+			 errdetail("Duplicate keys exist."),
+			 errtableconstraint(rel, RelationGetRelationName(index))));
+}
+
+static void
+report_phase(int phase)
+{
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase);
+}

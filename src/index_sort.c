@@ -1,0 +1,385 @@
+/*-------------------------------------------------------------------------
+ *
+ * index_sort.c
+ *		Sorts the entries of an index (see index_key.h) in bounded memory.
+ *
+ * What constrains this file:
+ *
+ * - Entries are compared word by word, all words: the last one ends in the
+ *	 row's place, so that no two entries are equal and any sort is stable.
+ * - The server's sort template notices input that is in order already, as
+ *	 primary keys and times of creation mostly are, and is compiled once for
+ *	 each number of words, so that entries are compared and swapped inline.
+ * - Memory grows with the number of entries, up to the limit: most tables are
+ *	 small.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/buffile.h"
+#include "utils/memutils.h"
+
+#include "index_key.h"
+#include "index_sort.h"
+
+#define INITIAL_ENTRIES		1024
+
+/* What is read of a run at a time, at least. */
+#define MIN_READ_BYTES		(4 * BLCKSZ)
+
+/* A sorted part of the entries, in the file. */
+typedef struct SortRun
+{
+	int			fileno;			/* where it goes on */
+	off_t		offset;
+	uint64		unread;			/* entries still in the file */
+	uint64	   *entries;		/* what has been read */
+	int			nentries;
+	int			capacity;		/* entries that fit there */
+	int			next;
+} SortRun;
+
+struct IndexSort
+{
+	int			nwords;
+	Size		entry_size;		/* bytes */
+	Size		memory;
+	MemoryContext context;
+
+	/* Entries in memory */
+	uint64	   *entries;
+	uint64		nentries;
+	uint64		allocated;
+	uint64		limit;
+	uint64		next;			/* to be read, if there are no runs */
+
+	/* Runs, and while they are merged, a heap of those that are not read up */
+	BufFile    *file;
+	SortRun    *runs;
+	int			nruns;
+	int			max_runs;
+	SortRun   **heap;
+	int			heap_size;
+	bool		top_was_read;	/* the first entry of heap[0] */
+};
+
+static void grow(IndexSort *sort);
+static void write_run(IndexSort *sort);
+static void sort_entries(IndexSort *sort);
+static void begin_merge(IndexSort *sort);
+static const uint64 *merge_next(IndexSort *sort);
+static bool read_run(IndexSort *sort, SortRun *run);
+static void sift_down(IndexSort *sort, int at);
+
+#define RUN_ENTRY(sort, run) ((run)->entries + (Size) (run)->next * (sort)->nwords)
+
+static inline int
+compare_words(const uint64 *a, const uint64 *b, int nwords)
+{
+	for (int i = 0; i < nwords; i++)
+	{
+		if (a[i] != b[i])
+			return a[i] < b[i] ? -1 : 1;
+	}
+	return 0;
+}
+
+/*
+ * One sort for each length of entry.
+ */
+typedef struct Entry2
+{
+	uint64		words[2];
+} Entry2;
+
+#define ST_SORT sort_entries_2
+#define ST_ELEMENT_TYPE Entry2
+#define ST_COMPARE(a, b) compare_words((a)->words, (b)->words, 2)
+#define ST_SCOPE static
+#define ST_DEFINE
+#define ST_CHECK_FOR_INTERRUPTS
+#include "lib/sort_template.h"
+
+typedef struct Entry3
+{
+	uint64		words[3];
+} Entry3;
+
+#define ST_SORT sort_entries_3
+#define ST_ELEMENT_TYPE Entry3
+#define ST_COMPARE(a, b) compare_words((a)->words, (b)->words, 3)
+#define ST_SCOPE static
+#define ST_DEFINE
+#define ST_CHECK_FOR_INTERRUPTS
+#include "lib/sort_template.h"
+
+typedef struct Entry4
+{
+	uint64		words[4];
+} Entry4;
+
+#define ST_SORT sort_entries_4
+#define ST_ELEMENT_TYPE Entry4
+#define ST_COMPARE(a, b) compare_words((a)->words, (b)->words, 4)
+#define ST_SCOPE static
+#define ST_DEFINE
+#define ST_CHECK_FOR_INTERRUPTS
+#include "lib/sort_template.h"
+
+typedef struct Entry5
+{
+	uint64		words[5];
+} Entry5;
+
+#define ST_SORT sort_entries_5
+#define ST_ELEMENT_TYPE Entry5
+#define ST_COMPARE(a, b) compare_words((a)->words, (b)->words, 5)
+#define ST_SCOPE static
+#define ST_DEFINE
+#define ST_CHECK_FOR_INTERRUPTS
+#include "lib/sort_template.h"
+
+typedef struct Entry6
+{
+	uint64		words[6];
+} Entry6;
+
+#define ST_SORT sort_entries_6
+#define ST_ELEMENT_TYPE Entry6
+#define ST_COMPARE(a, b) compare_words((a)->words, (b)->words, 6)
+#define ST_SCOPE static
+#define ST_DEFINE
+#define ST_CHECK_FOR_INTERRUPTS
+#include "lib/sort_template.h"
+
+static void
+sort_entries(IndexSort *sort)
+{
+	switch (sort->nwords)
+	{
+		case 2:
+			sort_entries_2((Entry2 *) sort->entries, sort->nentries);
+			break;
+		case 3:
+			sort_entries_3((Entry3 *) sort->entries, sort->nentries);
+			break;
+		case 4:
+			sort_entries_4((Entry4 *) sort->entries, sort->nentries);
+			break;
+		case 5:
+			sort_entries_5((Entry5 *) sort->entries, sort->nentries);
+			break;
+		case 6:
+			sort_entries_6((Entry6 *) sort->entries, sort->nentries);
+			break;
+		default:
+			elog(ERROR, "unexpected length of an index entry: %d words",
+				 sort->nwords);
+	}
+}
+
+IndexSort *
+ftm_index_sort_begin(int nwords, Size memory)
+{
+	IndexSort  *sort = palloc0(sizeof(IndexSort));
+
+	sort->nwords = nwords;
+	sort->entry_size = nwords * sizeof(uint64);
+	sort->memory = memory;
+	sort->context = CurrentMemoryContext;
+	sort->limit = Max(memory / sort->entry_size, INITIAL_ENTRIES);
+	sort->allocated = INITIAL_ENTRIES;
+	sort->entries = palloc(sort->allocated * sort->entry_size);
+	return sort;
+}
+
+uint64 *
+ftm_index_sort_next(IndexSort *sort)
+{
+	if (sort->nentries == sort->allocated)
+	{
+		if (sort->allocated < sort->limit)
+			grow(sort);
+		else
+			write_run(sort);
+	}
+	return sort->entries + sort->nentries++ * sort->nwords;
+}
+
+static void
+grow(IndexSort *sort)
+{
+	sort->allocated = Min(sort->allocated * 2, sort->limit);
+	sort->entries = repalloc_huge(sort->entries,
+								  sort->allocated * sort->entry_size);
+}
+
+/*
+ * Sort what is in memory and write it to the file.
+ */
+static void
+write_run(IndexSort *sort)
+{
+	SortRun    *run;
+
+	if (sort->file == NULL)
+		sort->file = BufFileCreateTemp(false);
+	if (sort->nruns == sort->max_runs)
+	{
+		sort->max_runs = Max(16, sort->max_runs * 2);
+		sort->runs = sort->runs == NULL ?
+			MemoryContextAlloc(sort->context,
+							   sizeof(SortRun) * sort->max_runs) :
+			repalloc(sort->runs, sizeof(SortRun) * sort->max_runs);
+	}
+	run = &sort->runs[sort->nruns++];
+	memset(run, 0, sizeof(SortRun));
+	BufFileTell(sort->file, &run->fileno, &run->offset);
+	run->unread = sort->nentries;
+
+	sort_entries(sort);
+	BufFileWrite(sort->file, sort->entries,
+				 sort->nentries * sort->entry_size);
+	sort->nentries = 0;
+}
+
+void
+ftm_index_sort_perform(IndexSort *sort)
+{
+	if (sort->nruns == 0)
+	{
+		sort_entries(sort);
+		return;
+	}
+	if (sort->nentries > 0)
+		write_run(sort);
+	begin_merge(sort);
+}
+
+const uint64 *
+ftm_index_sort_get(IndexSort *sort)
+{
+	if (sort->nruns > 0)
+		return merge_next(sort);
+	if (sort->next == sort->nentries)
+		return NULL;
+	return sort->entries + sort->next++ * sort->nwords;
+}
+
+void
+ftm_index_sort_end(IndexSort *sort)
+{
+	if (sort->file != NULL)
+		BufFileClose(sort->file);
+	if (sort->runs != NULL)
+		pfree(sort->runs);
+	if (sort->heap != NULL)
+		pfree(sort->heap);
+	pfree(sort->entries);
+	pfree(sort);
+}
+
+/*
+ * The memory is divided among the runs; if it is not enough for so many, it is
+ * exceeded rather than read in tiny pieces.
+ */
+static void
+begin_merge(IndexSort *sort)
+{
+	Size		bytes = Max(MIN_READ_BYTES, sort->memory / sort->nruns);
+	int			capacity = (int) (Min(bytes, MaxAllocSize) / sort->entry_size);
+
+	sort->entries = repalloc_huge(sort->entries,
+								  (Size) capacity * sort->entry_size * sort->nruns);
+	sort->heap = palloc(sizeof(SortRun *) * sort->nruns);
+	for (int i = 0; i < sort->nruns; i++)
+	{
+		SortRun    *run = &sort->runs[i];
+
+		run->entries = sort->entries + (Size) capacity * sort->nwords * i;
+		run->capacity = capacity;
+		if (read_run(sort, run))
+			sort->heap[sort->heap_size++] = run;
+	}
+	for (int i = sort->heap_size / 2 - 1; i >= 0; i--)
+		sift_down(sort, i);
+}
+
+/*
+ * Read the next part of a run; false if there is none.
+ */
+static bool
+read_run(IndexSort *sort, SortRun *run)
+{
+	int			count = (int) Min(run->unread, (uint64) run->capacity);
+	size_t		size;
+
+	CHECK_FOR_INTERRUPTS();
+	if (count == 0)
+		return false;
+	if (BufFileSeek(sort->file, run->fileno, run->offset, SEEK_SET) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not seek in a temporary file: %m")));
+	size = count * sort->entry_size;
+	if (BufFileRead(sort->file, run->entries, size) != size)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not read from a temporary file: it is too short")));
+	BufFileTell(sort->file, &run->fileno, &run->offset);
+	run->unread -= count;
+	run->nentries = count;
+	run->next = 0;
+	return true;
+}
+
+/*
+ * The entry that was returned last is still the first of heap[0]: only now may
+ * its place be read over.
+ */
+static const uint64 *
+merge_next(IndexSort *sort)
+{
+	SortRun    *top;
+
+	if (sort->heap_size == 0)
+		return NULL;
+	top = sort->heap[0];
+	if (sort->top_was_read)
+	{
+		if (++top->next == top->nentries && !read_run(sort, top))
+			sort->heap[0] = sort->heap[--sort->heap_size];
+		if (sort->heap_size == 0)
+			return NULL;
+		sift_down(sort, 0);
+		top = sort->heap[0];
+	}
+	sort->top_was_read = true;
+	return RUN_ENTRY(sort, top);
+}
+
+static void
+sift_down(IndexSort *sort, int at)
+{
+	SortRun    *run = sort->heap[at];
+
+	for (;;)
+	{
+		int			child = at * 2 + 1;
+
+		if (child >= sort->heap_size)
+			break;
+		if (child + 1 < sort->heap_size &&
+			compare_words(RUN_ENTRY(sort, sort->heap[child + 1]),
+						  RUN_ENTRY(sort, sort->heap[child]), sort->nwords) < 0)
+			child++;
+		if (compare_words(RUN_ENTRY(sort, run),
+						  RUN_ENTRY(sort, sort->heap[child]), sort->nwords) <= 0)
+			break;
+		sort->heap[at] = sort->heap[child];
+		at = child;
+	}
+	sort->heap[at] = run;
+}
