@@ -77,6 +77,7 @@ struct BtreeWriter
 
 static void add_pending(BtreeWriter *writer);
 static void add_tuple(BtreeWriter *writer, int level, IndexTuple tuple);
+static bool is_full(BtreeLevel *level, IndexTuple tuple);
 static void add_to_page(BtreeLevel *level, IndexTuple tuple, Size size);
 static void begin_level(BtreeWriter *writer);
 static void begin_page(BtreeWriter *writer, int level, BlockNumber left);
@@ -168,18 +169,11 @@ add_tuple(BtreeWriter *writer, int number, IndexTuple tuple)
 {
 	BtreeLevel *level = &writer->levels[number];
 	Size		size = MAXALIGN(IndexTupleSize(tuple));
-	Size		needed = size + sizeof(ItemIdData);
 
 	if (number == writer->nlevels)
 		begin_level(writer);
-	if (level->last > P_HIKEY)
-	{
-		Size		available = PageGetExactFreeSpace(level->page);
-
-		if (available < needed + MAX_HIGH_KEY_SIZE ||
-			(available < needed + level->target_free && level->last > P_FIRSTKEY))
-			end_page(writer, number, tuple);
-	}
+	else if (is_full(level, tuple))
+		end_page(writer, number, tuple);
 	if (number > 0 && level->last == P_HIKEY)
 	{
 		/* The first key of an inner page is less than any, and not stored. */
@@ -191,6 +185,25 @@ add_tuple(BtreeWriter *writer, int number, IndexTuple tuple)
 	}
 	else
 		add_to_page(level, tuple, size);
+}
+
+/*
+ * Is it the page's end before this tuple?  It is if the fillfactor would not
+ * even leave room for it as a high key, which has no posting list; or, whatever
+ * the fillfactor, if there was no room for a high key behind it.
+ */
+static bool
+is_full(BtreeLevel *level, IndexTuple tuple)
+{
+	Size		available = PageGetExactFreeSpace(level->page);
+	Size		size = IndexTupleSize(tuple);
+	Size		key_size = BTreeTupleIsPosting(tuple) ?
+		BTreeTupleGetPostingOffset(tuple) : size;
+
+	if (available < MAXALIGN(size) + sizeof(ItemIdData) + MAX_HIGH_KEY_SIZE)
+		return true;
+	return level->last > P_FIRSTKEY &&
+		available < MAXALIGN(key_size) + sizeof(ItemIdData) + level->target_free;
 }
 
 /*

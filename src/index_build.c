@@ -39,6 +39,17 @@ static void raise_duplicate(Relation rel, Relation index, IndexKey *key,
 							const uint64 *entry) pg_attribute_noreturn();
 static void report_phase(int phase);
 
+bool
+ftm_index_build_is_possible(Relation rel, Relation index)
+{
+	IndexKey   *key = ftm_index_key_create(rel, index);
+
+	if (key == NULL)
+		return false;
+	ftm_index_key_free(key);
+	return true;
+}
+
 IndexBuildResult *
 ftm_index_build(Relation rel, Relation index)
 {
@@ -47,7 +58,12 @@ ftm_index_build(Relation rel, Relation index)
 	IndexSort  *sort;
 
 	if (key == NULL)
-		return NULL;
+		elog(ERROR, "keys of index \"%s\" cannot be sorted as integers",
+			 RelationGetRelationName(index));
+	ereport(DEBUG1,
+			(errmsg_internal("sorting the keys of index \"%s\" on table \"%s\"",
+							 RelationGetRelationName(index),
+							 RelationGetRelationName(rel))));
 	result = palloc0(sizeof(IndexBuildResult));
 	sort = ftm_index_sort_begin(ftm_index_key_words(key),
 								(Size) maintenance_work_mem * 1024);
@@ -58,7 +74,7 @@ ftm_index_build(Relation rel, Relation index)
 	report_phase(PROGRESS_BTREE_PHASE_LEAF_LOAD);
 	result->index_tuples = write_index(rel, index, key, sort);
 	ftm_index_sort_end(sort);
-	pfree(key);
+	ftm_index_key_free(key);
 	return result;
 }
 

@@ -12,14 +12,19 @@
 #include "utils/relcache.h"
 
 /*
- * Build an index, whose storage is new and empty, as the access method would.
+ * Is the index of a kind that can be built here?  Only the server can build the
+ * others.
+ */
+extern bool ftm_index_build_is_possible(Relation rel, Relation index);
+
+/*
+ * Build such an index, whose storage is new and empty, as the access method would.
  * All rows of the table, rel, were stored frozen by this transaction and have
  * not been touched since.  In memory, sorting may use maintenance_work_mem.
  *
  * Returns what the access method's build returns, allocated in the current
- * memory context, or NULL if the index is of a kind that only the server can
- * build: then nothing has been done.  Errors: 23505 for duplicates in a unique
- * index, as the server reports them.
+ * memory context.  Errors: 23505 for duplicates in a unique index, as the server
+ * reports them.
  */
 extern IndexBuildResult *ftm_index_build(Relation rel, Relation index);
 

@@ -131,7 +131,7 @@ ftm_index_key_create(Relation rel, Relation index)
 
 		if (!add_column(key, rel, i))
 		{
-			pfree(key);
+			ftm_index_key_free(key);
 			return NULL;
 		}
 		length += column->length + (column->nullable ? 1 : 0);
@@ -141,7 +141,7 @@ ftm_index_key_create(Relation rel, Relation index)
 	}
 	if (length > MAX_KEY_UUID)
 	{
-		pfree(key);
+		ftm_index_key_free(key);
 		return NULL;
 	}
 	key->nwords = Max(MIN_ENTRY_WORDS,
@@ -187,6 +187,16 @@ add_column(IndexKey *key, Relation rel, int i)
 		return true;
 	}
 	return false;
+}
+
+void
+ftm_index_key_free(IndexKey *key)
+{
+	if (key->tuple != NULL)
+		pfree(key->tuple);
+	if (key->formed != NULL)
+		pfree(key->formed);
+	pfree(key);
 }
 
 int

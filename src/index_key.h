@@ -37,6 +37,7 @@ typedef struct IndexKey IndexKey;
  * its columns from becoming nullable.
  */
 extern IndexKey *ftm_index_key_create(Relation rel, Relation index);
+extern void ftm_index_key_free(IndexKey *key);
 
 /* Words of an entry, from MIN_ENTRY_WORDS to MAX_ENTRY_WORDS. */
 extern int	ftm_index_key_words(const IndexKey *key);

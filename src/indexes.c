@@ -7,7 +7,8 @@
  * each in parallel, but then every participant writes its share to disk and
  * one alone merges them: on two cores that costs more processor time than it
  * saves.  Here each participant builds whole indexes of its own, serially,
- * taking the next one when it is done.
+ * taking the next one when it is done: by sorting keys that are a few integers
+ * (index_build.c), or by the access method.
  *
  * What constrains this file:
  *
@@ -69,6 +70,7 @@
 typedef struct IndexBuild
 {
 	Oid			indexid;
+	bool		sorted_keys;	/* ftm_index_build() can do it */
 	int			cost;			/* weight among its table's indexes */
 	bool		broken_chains;	/* as ii_BrokenHotChain */
 	double		heap_tuples;
@@ -87,6 +89,7 @@ typedef struct SharedBuild
 PGDLLEXPORT void ftm_indexes_worker_main(dsm_segment *segment, shm_toc *toc);
 
 static List *choose_builds(Relation rel, List *indexes);
+static List *with_sorted_keys(List *builds);
 static bool is_plain_btree(Relation index);
 static int	build_cost(Relation index);
 static int	compare_cost(const ListCell *a, const ListCell *b);
@@ -124,7 +127,9 @@ ftm_indexes_rebuild(Oid relid)
 	indexes = RelationGetIndexList(rel);
 	builds = choose_builds(rel, indexes);
 	nparticipants = participants(rel, list_length(builds));
-	if (nparticipants > 1)
+	if (nparticipants == 1)
+		builds = with_sorted_keys(builds);
+	if (builds != NIL)
 		built = build_together(rel, builds, nparticipants);
 	foreach(lc, list_difference_oid(indexes, built))
 	{
@@ -158,6 +163,7 @@ choose_builds(Relation rel, List *indexes)
 			IndexBuild *build = palloc0(sizeof(IndexBuild));
 
 			build->indexid = RelationGetRelid(index);
+			build->sorted_keys = ftm_index_build_is_possible(rel, index);
 			build->cost = build_cost(index);
 			builds = lappend(builds, build);
 		}
@@ -165,6 +171,24 @@ choose_builds(Relation rel, List *indexes)
 	}
 	list_sort(builds, compare_cost);
 	return builds;
+}
+
+/*
+ * What is left to do for one who is alone: the server sorts one index with
+ * several processes, where that is all there is.
+ */
+static List *
+with_sorted_keys(List *builds)
+{
+	List	   *chosen = NIL;
+	ListCell   *lc;
+
+	foreach(lc, builds)
+	{
+		if (((IndexBuild *) lfirst(lc))->sorted_keys)
+			chosen = lappend(chosen, lfirst(lc));
+	}
+	return chosen;
 }
 
 static bool
@@ -269,6 +293,12 @@ run_builds(Relation rel, List *builds, int nparticipants)
 	int			i = 0;
 	ListCell   *lc;
 
+	if (nparticipants == 1)
+	{
+		foreach(lc, builds)
+			build_index(rel, lfirst(lc));
+		return;
+	}
 	EnterParallelMode();
 	parallel = CreateParallelContext("ftmigrate", "ftm_indexes_worker_main",
 									 nparticipants - 1);
@@ -359,9 +389,8 @@ build_index(Relation rel, IndexBuild *build)
 	pgstat_progress_start_command(PROGRESS_COMMAND_CREATE_INDEX,
 								  RelationGetRelid(rel));
 	pgstat_progress_update_multi_param(lengthof(columns), columns, values);
-	result = ftm_index_build(rel, index);
-	if (result == NULL)
-		result = index->rd_indam->ambuild(rel, index, info);
+	result = build->sorted_keys ? ftm_index_build(rel, index) :
+		index->rd_indam->ambuild(rel, index, info);
 	pgstat_progress_end_command();
 
 	build->heap_tuples = result->heap_tuples;
