@@ -63,6 +63,17 @@ ftm_wait_event(void)
 #define ftm_relation_locator(rel)	(&(rel)->rd_node)
 #endif
 
+/* Whether the current subtransaction has made it has names after it. */
+#if PG_VERSION_NUM >= 160000
+#define ftm_storage_made_here(rel) \
+	((rel)->rd_createSubid == GetCurrentSubTransactionId() || \
+	 (rel)->rd_newRelfilelocatorSubid == GetCurrentSubTransactionId())
+#else
+#define ftm_storage_made_here(rel) \
+	((rel)->rd_createSubid == GetCurrentSubTransactionId() || \
+	 (rel)->rd_newRelfilenodeSubid == GetCurrentSubTransactionId())
+#endif
+
 /* REINDEX got a pointer to its statement, for event triggers, in 17. */
 #if PG_VERSION_NUM >= 170000
 #define ftm_reindex_index(indexid, persistence, params) \

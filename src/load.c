@@ -3,7 +3,9 @@
  * load.c
  *		One table load: all rows of one table, in one transaction.
  *
- *		source (libpq) -> rewriter -> CopyFrom() -> new storage -> indexes
+ *		source (libpq) -> rewriter -> rows.c -> new storage -> indexes
+ *
+ * Where rows.c cannot, CopyFrom() takes the rows.
  *
  * What constrains this file:
  *
@@ -69,13 +71,14 @@
 #include "indexes.h"
 #include "load.h"
 #include "rollback.h"
+#include "rows.h"
 #include "state.h"
 #include "target.h"
 
 /*
- * The stream between libpq and CopyFrom().  Bytes go straight from libpq's
- * message to COPY's buffer; only a unit that is cut between messages is put
- * together in "partial".
+ * The stream between libpq and the table.  Bytes go straight from libpq's
+ * message to rows.c or to COPY's buffer; only a unit that is cut between
+ * messages is put together in "partial".
  */
 typedef struct CopyStream
 {
@@ -117,8 +120,11 @@ static void check_unchanged(const TableTask *task);
 static void empty_storage(Oid relid);
 static void new_storage(Relation rel);
 static bool show_triggers(Relation rel, bool show);
-static uint64 copy_rows(Relation rel, const TableTask *task,
-						CopyStream *stream);
+static void check_row_security(Relation rel, const TableTask *task);
+static uint64 write_rows(Relation rel, const TableTask *task,
+						 CopyStream *stream);
+static uint64 copy_rows(Relation rel, const TableTask *task);
+static void expect_end(CopyStream *stream);
 static int	read_stream(void *buffer, int minimum, int maximum);
 static bool next_message(CopyStream *stream, bool wait);
 static void rewrite_message(CopyStream *stream, char *data, size_t length);
@@ -287,7 +293,13 @@ stream_rows(Relation rel, const TableTask *task, CopyOrigin *origin,
 	PG_TRY();
 	{
 		current_stream = &stream;
-		result->rows = copy_rows(rel, task, &stream);
+		check_row_security(rel, task);
+		origin->begin(origin, rel);
+		if (ftm_rows_possible(rel, task))
+			result->rows = write_rows(rel, task, &stream);
+		else
+			result->rows = copy_rows(rel, task);
+		expect_end(&stream);
 		ftm_rewrite_counts(stream.rewriter, &counts);
 	}
 	PG_FINALLY();
@@ -488,24 +500,44 @@ show_triggers(Relation rel, bool show)
 	return before;
 }
 
-/*
- * COPY from the stream.  Does what DoCopy() does around CopyFrom().
- */
-static uint64
-copy_rows(Relation rel, const TableTask *task, CopyStream *stream)
+static void
+check_row_security(Relation rel, const TableTask *task)
 {
-	ParseState *pstate = make_parsestate(NULL);
-	List	   *columns = NIL;
-	List	   *options = NIL;
-	CopyFromState copy;
-	uint64		rows;
-
 	if (check_enable_rls(RelationGetRelid(rel), InvalidOid, false) == RLS_ENABLED)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("row-level security of table %s applies to its owner",
 						task->table_name),
 				 errhint("Execute ALTER TABLE ... NO FORCE ROW LEVEL SECURITY for the time of the run.")));
+}
+
+/*
+ * Rows from the stream, each as it arrives.
+ */
+static uint64
+write_rows(Relation rel, const TableTask *task, CopyStream *stream)
+{
+	RowWriter  *writer = ftm_rows_begin(rel, task, NULL);
+	uint64		rows;
+
+	while (next_message(stream, true))
+		ftm_rows_write(writer, stream->ready, stream->nready);
+	rows = ftm_rows_end(writer);
+	CommandCounterIncrement();
+	return rows;
+}
+
+/*
+ * COPY from the stream.  Does what DoCopy() does around CopyFrom().
+ */
+static uint64
+copy_rows(Relation rel, const TableTask *task)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	List	   *columns = NIL;
+	List	   *options = NIL;
+	CopyFromState copy;
+	uint64		rows;
 
 	for (int i = 0; i < task->ncolumns; i++)
 		columns = lappend(columns, makeString(task->column_names[i]));
@@ -516,7 +548,6 @@ copy_rows(Relation rel, const TableTask *task, CopyStream *stream)
 		options = lappend(options,
 						  makeDefElem("freeze", (Node *) makeBoolean(true), -1));
 
-	stream->origin->begin(stream->origin, rel);
 	(void) addRangeTableEntryForRelation(pstate, rel, RowExclusiveLock,
 										 NULL, false, false);
 	copy = BeginCopyFrom(pstate, rel, NULL, NULL, false, read_stream,
@@ -525,17 +556,23 @@ copy_rows(Relation rel, const TableTask *task, CopyStream *stream)
 	EndCopyFrom(copy);
 	free_parsestate(pstate);
 	CommandCounterIncrement();
+	return rows;
+}
 
-	/* In binary format COPY has seen the trailer, not the end of the stream. */
+/*
+ * In binary format COPY has seen the trailer, not the end of the stream.
+ */
+static void
+expect_end(CopyStream *stream)
+{
 	while (!stream->ended)
 	{
 		if (next_message(stream, true))
 			ereport(ERROR,
 					(errcode(ERRCODE_PROTOCOL_VIOLATION),
 					 errmsg("the source sent data after the end of table %s",
-							task->table_name)));
+							stream->task->table_name)));
 	}
-	return rows;
 }
 
 /*

@@ -1,0 +1,1107 @@
+/*-------------------------------------------------------------------------
+ *
+ * rows.c
+ *		Rows from a binary COPY stream into a new table, in bulk.
+ *
+ * CopyFrom() copies each value into a buffer, calls its type's receive
+ * function, collects the results in a slot, forms a tuple of them and copies
+ * that.  Here a row is decoded where it lies in the message, and its values
+ * are written once: into the tuple that goes to the table.
+ *
+ * A row goes through three steps.  Reading visits the fields in the stream's
+ * order: fixed-length values become Datums, those of variable length are
+ * checked and left where they are, all other types go through their receive
+ * functions.  Forming visits the attributes in the table's order and writes
+ * the tuple into the batch.  A full batch is inserted.
+ *
+ * What constrains this file:
+ *
+ * - The outcome must be COPY's to the letter, errors included.  So an inline
+ *	 decoder only takes values that are beyond doubt; any other is given to the
+ *	 receive function, which knows what is wrong with it and how to say so.
+ * - Values are checked in the stream's order, constraints after the whole row:
+ *	 the first error is the same as COPY's.
+ * - Padding before an attribute of variable length must be zero: readers of a
+ *	 tuple tell by it whether there is padding.
+ * - heap_multi_insert() copies a tuple that its slot does not own.  Ours lie
+ *	 in the batch, which outlives the insertion, so the slots say they own them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_am.h"
+#include "commands/progress.h"
+#include "executor/executor.h"
+#include "executor/tuptable.h"
+#include "libpq/pqformat.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "pgstat.h"
+#include "port/pg_bswap.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/date.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "compat.h"
+#include "rows.h"
+
+/* A batch: what COPY takes, too. */
+#define MAX_BATCH_ROWS	1000
+#define MAX_BATCH_BYTES	65536
+
+/* Binary COPY: signature, flags, length of the header extension. */
+#define SIGNATURE_LENGTH		11
+#define HEADER_LENGTH			(SIGNATURE_LENGTH + 4 + 4)
+#define HEADER_FLAG_OIDS		((uint32) 1 << 16)
+#define HEADER_CRITICAL_FLAGS	((uint32) 0xFFFF0000)
+
+/* How a field becomes a value. */
+typedef enum FieldKind
+{
+	FIELD_GENERIC,				/* by the type's receive function */
+	FIELD_BOOL,
+	FIELD_INT16,
+	FIELD_INT32,
+	FIELD_UINT32,
+	FIELD_INT64,
+	FIELD_DATE,
+	FIELD_TIMESTAMP,
+	FIELD_UUID,
+	FIELD_TEXT,					/* bytes that are text */
+	FIELD_BYTES					/* bytes as they are */
+} FieldKind;
+
+/* A field of the stream. */
+typedef struct RowField
+{
+	FieldKind	kind;
+	int			attribute;		/* from 0 */
+	bool		not_null;
+	bool		null_received;	/* the receive function wants to see nulls */
+	int32		max_length;		/* bytes of text that are few enough for any
+								 * number of characters */
+	FmgrInfo	receive;
+	Oid			ioparam;
+	int32		typmod;
+} RowField;
+
+/* How a value is stored. */
+typedef enum StorageKind
+{
+	STORE_VALUE,				/* a Datum that is the value */
+	STORE_FIXED,				/* a fixed number of bytes */
+	STORE_VARLENA,
+	STORE_CSTRING
+} StorageKind;
+
+/* An attribute of the table. */
+typedef struct RowAttribute
+{
+	StorageKind kind;
+	int			length;			/* bytes, unless variable */
+	uintptr_t	align_mask;		/* alignment - 1 */
+	bool		may_be_short;	/* a varlena of few bytes has a short header */
+} RowAttribute;
+
+/* Values where the stream has them have no varlena header yet. */
+#define NOT_RAW	(-1)
+
+struct RowWriter
+{
+	Relation	rel;
+	RowObserver *observer;
+	int			nfields;
+	RowField   *fields;
+	int			nattributes;
+	RowAttribute *attributes;
+	bool		always_check;	/* each row must satisfy more than NOT NULL */
+
+	/* For constraints. */
+	EState	   *executor;
+	ResultRelInfo *result_rel;
+	TupleTableSlot *check_slot;
+
+	/* The row in hand; one of many if there is an observer. */
+	Datum	   *values;
+	bool	   *isnull;
+	int		   *raw_length;		/* of values that are bytes of the stream */
+	bool		has_null;
+	bool		has_violation;	/* of NOT NULL */
+	bool		any_received;	/* row_context has been used */
+	size_t		received_size;	/* of values from receive functions */
+	MemoryContext row_context;	/* where they are */
+
+	/* The batch. */
+	int			nrows;
+	char	   *tuples;			/* MAX_BATCH_BYTES */
+	size_t		tuples_used;
+	Datum	   *all_values;
+	bool	   *all_isnull;
+	TupleTableSlot **slots;
+	int			nslots;
+	TupleTableSlotOps slot_ops;
+	MemoryContext batch_context;	/* what its insertion allocates */
+
+	BulkInsertState bulk;
+	int			options;
+	CommandId	command;
+
+	bool		header_seen;
+	bool		trailer_seen;
+	uint64		bytes;
+	uint64		inserted;
+	uint64		row;			/* the one in hand, from 1 */
+	const char *column;			/* the one in hand, or NULL */
+};
+
+static FieldKind field_kind(Oid receive, Form_pg_attribute att);
+static void init_fields(RowWriter *writer, const TableTask *task);
+static void init_attributes(RowWriter *writer);
+static void init_constraints(RowWriter *writer);
+static void init_batch(RowWriter *writer);
+static void check_frozen_possible(Relation rel);
+static char *read_header(const char *data, char *end);
+static char *read_row(RowWriter *writer, char *row, char *end);
+static void read_null(RowWriter *writer, RowField *field);
+static void receive_value(RowWriter *writer, RowField *field, char *data,
+						  int32 length);
+static void set_column(RowWriter *writer, const RowField *field);
+static void raise_bad_field(RowWriter *writer, const RowField *field,
+							const char *message) pg_attribute_noreturn();
+static void form_row(RowWriter *writer, size_t size);
+static HeapTuple make_room(RowWriter *writer, size_t size);
+static void add_row(RowWriter *writer, HeapTuple tuple);
+static void check_constraints(RowWriter *writer);
+static void insert_batch(RowWriter *writer);
+static void begin_progress(Relation rel);
+static void report_progress(RowWriter *writer);
+static void error_context(void *arg);
+static void raise_bad_format(const char *message) pg_attribute_noreturn();
+
+/*
+ * A column that the stream lacks must be null: nothing computes it here.
+ */
+bool
+ftm_rows_possible(Relation rel, const TableTask *task)
+{
+	TupleDesc	tupdesc = RelationGetDescr(rel);
+
+	if (task->method != LOAD_FAST || !task->binary ||
+		rel->rd_rel->relkind != RELKIND_RELATION ||
+		rel->rd_rel->relam != HEAP_TABLE_AM_OID)
+		return false;
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
+		bool		sent = false;
+
+		if (att->attisdropped)
+			continue;
+		for (int column = 0; column < task->ncolumns && !sent; column++)
+			sent = strcmp(task->column_names[column],
+						  NameStr(att->attname)) == 0;
+		if (att->attgenerated != '\0' ||
+			(!sent && build_column_default(rel, i + 1) != NULL))
+			return false;
+	}
+	return true;
+}
+
+RowWriter *
+ftm_rows_begin(Relation rel, const TableTask *task, RowObserver *observer)
+{
+	RowWriter  *writer = palloc0(sizeof(RowWriter));
+
+	check_frozen_possible(rel);
+	writer->rel = rel;
+	writer->observer = observer;
+	init_fields(writer, task);
+	init_attributes(writer);
+	init_constraints(writer);
+	init_batch(writer);
+	writer->bulk = GetBulkInsertState();
+	writer->options = TABLE_INSERT_SKIP_FSM | TABLE_INSERT_FROZEN;
+	writer->command = GetCurrentCommandId(true);
+	begin_progress(rel);
+	return writer;
+}
+
+void
+ftm_rows_write(RowWriter *writer, char *data, size_t length)
+{
+	ErrorContextCallback callback = {error_context_stack, error_context, writer};
+	char	   *end = data + length;
+
+	error_context_stack = &callback;
+	writer->bytes += length;
+	if (!writer->header_seen && length > 0)
+	{
+		data = read_header(data, end);
+		writer->header_seen = true;
+	}
+	while (data < end)
+		data = read_row(writer, data, end);
+	error_context_stack = callback.previous;
+}
+
+uint64
+ftm_rows_end(RowWriter *writer)
+{
+	ErrorContextCallback callback = {error_context_stack, error_context, writer};
+	uint64		rows;
+
+	error_context_stack = &callback;
+	if (!writer->trailer_seen)
+		raise_bad_format("unexpected EOF in COPY data");
+	if (writer->nrows > 0)
+		insert_batch(writer);
+	error_context_stack = callback.previous;
+
+	rows = writer->inserted;
+	pgstat_progress_end_command();
+	FreeBulkInsertState(writer->bulk);
+	table_finish_bulk_insert(writer->rel, writer->options);
+	for (int i = 0; i < writer->nslots; i++)
+		ExecDropSingleTupleTableSlot(writer->slots[i]);
+	ExecDropSingleTupleTableSlot(writer->check_slot);
+	FreeExecutorState(writer->executor);
+	MemoryContextDelete(writer->row_context);
+	MemoryContextDelete(writer->batch_context);
+	pfree(writer->tuples);
+	pfree(writer->all_values);
+	pfree(writer->all_isnull);
+	pfree(writer);
+	return rows;
+}
+
+/* ------------------------------------------------------------------------
+ * What is known before the first row
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * Rows may be stored as frozen if nobody can look for them with a snapshot
+ * from before, and if the table is gone again should this fail.
+ */
+static void
+check_frozen_possible(Relation rel)
+{
+	/* That of the catalogs would be counted, and can be had again. */
+	InvalidateCatalogSnapshot();
+	if (!ThereAreNoPriorRegisteredSnapshots() || !ThereAreNoReadyPortals())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("cannot perform COPY FREEZE because of prior transaction activity")));
+	if (!ftm_storage_made_here(rel))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot perform COPY FREEZE because the table was not created or truncated in the current subtransaction")));
+}
+
+/*
+ * Whether values of an attribute can be decoded here.  Other types may share a
+ * receive function, so the way they are stored is looked at, too.
+ */
+static FieldKind
+field_kind(Oid receive, Form_pg_attribute att)
+{
+	static const struct
+	{
+		Oid			receive;
+		FieldKind	kind;
+		int16		length;
+		bool		by_value;
+		bool		any_typmod;
+	}			kinds[] = {
+		{F_BOOLRECV, FIELD_BOOL, 1, true, false},
+		{F_INT2RECV, FIELD_INT16, 2, true, false},
+		{F_INT4RECV, FIELD_INT32, 4, true, false},
+		{F_OIDRECV, FIELD_UINT32, 4, true, false},
+		{F_FLOAT4RECV, FIELD_INT32, 4, true, false},
+		{F_DATE_RECV, FIELD_DATE, 4, true, false},
+		{F_INT8RECV, FIELD_INT64, 8, true, false},
+		{F_FLOAT8RECV, FIELD_INT64, 8, true, false},
+		{F_TIMESTAMP_RECV, FIELD_TIMESTAMP, 8, true, false},
+		{F_TIMESTAMPTZ_RECV, FIELD_TIMESTAMP, 8, true, false},
+		{F_UUID_RECV, FIELD_UUID, UUID_LEN, false, false},
+		{F_TEXTRECV, FIELD_TEXT, -1, false, false},
+		{F_VARCHARRECV, FIELD_TEXT, -1, false, true},
+		{F_BYTEARECV, FIELD_BYTES, -1, false, false},
+	};
+
+	for (int i = 0; i < (int) lengthof(kinds); i++)
+	{
+		if (kinds[i].receive != receive)
+			continue;
+		if (kinds[i].length != att->attlen ||
+			kinds[i].by_value != att->attbyval ||
+			(att->atttypmod != -1 && !kinds[i].any_typmod))
+			return FIELD_GENERIC;
+
+		/* Where there is something to be converted, the function does it. */
+		if (kinds[i].kind == FIELD_TEXT &&
+			pg_get_client_encoding() != GetDatabaseEncoding())
+			return FIELD_GENERIC;
+		return kinds[i].kind;
+	}
+	return FIELD_GENERIC;
+}
+
+static void
+init_fields(RowWriter *writer, const TableTask *task)
+{
+	TupleDesc	tupdesc = RelationGetDescr(writer->rel);
+
+	writer->nfields = task->ncolumns;
+	writer->fields = palloc0(sizeof(RowField) * Max(task->ncolumns, 1));
+	for (int i = 0; i < task->ncolumns; i++)
+	{
+		RowField   *field = &writer->fields[i];
+		AttrNumber	attnum = get_attnum(RelationGetRelid(writer->rel),
+										task->column_names[i]);
+		Form_pg_attribute att;
+		Oid			receive;
+
+		if (attnum <= 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" of relation \"%s\" does not exist",
+							task->column_names[i],
+							RelationGetRelationName(writer->rel))));
+		att = TupleDescAttr(tupdesc, attnum - 1);
+		getTypeBinaryInputInfo(att->atttypid, &receive, &field->ioparam);
+		fmgr_info(receive, &field->receive);
+		field->kind = field_kind(receive, att);
+		field->attribute = attnum - 1;
+		field->not_null = att->attnotnull;
+		field->null_received = !field->receive.fn_strict;
+		field->typmod = att->atttypmod;
+		field->max_length = receive == F_VARCHARRECV && field->typmod >= VARHDRSZ ?
+			field->typmod - VARHDRSZ : PG_INT32_MAX;
+	}
+}
+
+static void
+init_attributes(RowWriter *writer)
+{
+	TupleDesc	tupdesc = RelationGetDescr(writer->rel);
+
+	writer->nattributes = tupdesc->natts;
+	writer->attributes = palloc0(sizeof(RowAttribute) * Max(tupdesc->natts, 1));
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		RowAttribute *attribute = &writer->attributes[i];
+		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
+
+		attribute->length = att->attlen;
+		attribute->align_mask = (uintptr_t)
+			att_align_nominal(1, att->attalign) - 1;
+		attribute->may_be_short = att->attstorage != TYPSTORAGE_PLAIN;
+		attribute->kind = att->attbyval ? STORE_VALUE :
+			att->attlen > 0 ? STORE_FIXED :
+			att->attlen == -1 ? STORE_VARLENA : STORE_CSTRING;
+	}
+}
+
+/*
+ * NOT NULL is tested here; the executor does the rest, and raises the errors.
+ */
+static void
+init_constraints(RowWriter *writer)
+{
+	Relation	rel = writer->rel;
+	TupleDesc	tupdesc = RelationGetDescr(rel);
+
+	writer->executor = CreateExecutorState();
+	writer->result_rel = makeNode(ResultRelInfo);
+	InitResultRelInfo(writer->result_rel, rel, 0, NULL, 0);
+	writer->check_slot = MakeSingleTupleTableSlot(tupdesc, &TTSOpsVirtual);
+	writer->check_slot->tts_tableOid = RelationGetRelid(rel);
+
+	writer->always_check = rel->rd_rel->relchecks > 0 ||
+		rel->rd_rel->relispartition;
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
+		bool		sent = false;
+
+		for (int field = 0; field < writer->nfields && !sent; field++)
+			sent = writer->fields[field].attribute == i;
+		if (att->attnotnull && !sent)
+			writer->always_check = true;
+	}
+}
+
+/*
+ * For insertion a slot asks for its tuple to be made its own, which ours is.
+ */
+static void
+keep_tuple(TupleTableSlot *slot pg_attribute_unused())
+{
+}
+
+static void
+init_batch(RowWriter *writer)
+{
+	int			nrows = writer->observer != NULL ? MAX_BATCH_ROWS : 1;
+	size_t		nvalues = (size_t) nrows * Max(writer->nattributes, 1);
+
+	/* Attributes that the stream lacks stay null. */
+	writer->all_values = palloc0(sizeof(Datum) * nvalues);
+	writer->all_isnull = palloc(sizeof(bool) * nvalues);
+	memset(writer->all_isnull, true, sizeof(bool) * nvalues);
+	writer->values = writer->all_values;
+	writer->isnull = writer->all_isnull;
+	writer->raw_length = palloc0(sizeof(int) * Max(writer->nattributes, 1));
+
+	writer->tuples = palloc(MAX_BATCH_BYTES);
+	writer->slots = palloc(sizeof(TupleTableSlot *) * MAX_BATCH_ROWS);
+	writer->slot_ops = TTSOpsHeapTuple;
+	writer->slot_ops.materialize = keep_tuple;
+	writer->batch_context = AllocSetContextCreate(CurrentMemoryContext,
+												  "ftmigrate batch",
+												  ALLOCSET_DEFAULT_SIZES);
+	writer->row_context = AllocSetContextCreate(CurrentMemoryContext,
+												"ftmigrate row",
+												ALLOCSET_DEFAULT_SIZES);
+}
+
+/* ------------------------------------------------------------------------
+ * Reading: from bytes of the stream to values
+ * ------------------------------------------------------------------------
+ */
+
+static inline uint16
+read_uint16(const char *data)
+{
+	uint16		value;
+
+	memcpy(&value, data, sizeof(value));
+	return pg_ntoh16(value);
+}
+
+static inline uint32
+read_uint32(const char *data)
+{
+	uint32		value;
+
+	memcpy(&value, data, sizeof(value));
+	return pg_ntoh32(value);
+}
+
+static inline uint64
+read_uint64(const char *data)
+{
+	uint64		value;
+
+	memcpy(&value, data, sizeof(value));
+	return pg_ntoh64(value);
+}
+
+/*
+ * Returns where the header ends.
+ */
+static char *
+read_header(const char *data, char *end)
+{
+	static const char signature[SIGNATURE_LENGTH] =
+	{'P', 'G', 'C', 'O', 'P', 'Y', '\n', '\377', '\r', '\n', '\0'};
+	size_t		length = end - data;
+	uint32		flags;
+	uint32		extension;
+
+	if (length < SIGNATURE_LENGTH ||
+		memcmp(data, signature, SIGNATURE_LENGTH) != 0)
+		raise_bad_format("COPY file signature not recognized");
+	if (length < HEADER_LENGTH)
+		raise_bad_format("invalid COPY file header (missing length)");
+	flags = read_uint32(data + SIGNATURE_LENGTH);
+	extension = read_uint32(data + SIGNATURE_LENGTH + 4);
+	if (flags & HEADER_FLAG_OIDS)
+		raise_bad_format("invalid COPY file header (WITH OIDS)");
+	if (flags & HEADER_CRITICAL_FLAGS)
+		raise_bad_format("unrecognized critical flags in COPY file header");
+	if (extension > length - HEADER_LENGTH)
+		raise_bad_format("invalid COPY file header (wrong length)");
+	return end - (length - HEADER_LENGTH - extension);
+}
+
+/*
+ * Text of these bytes alone is valid in every encoding a database may have.
+ */
+static inline bool
+is_ascii_text(const char *text, int32 length)
+{
+	const uint64 high = UINT64CONST(0x8080808080808080);
+	const uint64 ones = UINT64CONST(0x0101010101010101);
+	uint64		bad = 0;
+	unsigned char bad_tail = 0;
+
+	/* A byte that is 0 borrows in the subtraction, and has its high bit set. */
+	for (; length >= 8; text += 8, length -= 8)
+	{
+		uint64		chunk;
+
+		memcpy(&chunk, text, sizeof(chunk));
+		bad |= chunk | (chunk - ones);
+	}
+	for (; length > 0; text++, length--)
+		bad_tail |= (unsigned char) *text | (unsigned char) (*text - 1);
+	return (bad & high) == 0 && (bad_tail & 0x80) == 0;
+}
+
+static inline bool
+is_text(const char *text, int32 length)
+{
+	return is_ascii_text(text, length) ||
+		pg_verify_mbstr(GetDatabaseEncoding(), text, length, true);
+}
+
+/*
+ * Decode a field that is not null.  False: not here.
+ */
+static inline bool
+decode_field(const RowField *field, const char *data, int32 length,
+			 Datum *value, int *raw_length)
+{
+	int64		number;
+
+	switch (field->kind)
+	{
+		case FIELD_GENERIC:
+			return false;
+		case FIELD_BOOL:
+			if (length != 1)
+				return false;
+			*value = BoolGetDatum(*data != 0);
+			return true;
+		case FIELD_INT16:
+			if (length != 2)
+				return false;
+			*value = Int16GetDatum((int16) read_uint16(data));
+			return true;
+		case FIELD_INT32:
+			if (length != 4)
+				return false;
+			*value = Int32GetDatum((int32) read_uint32(data));
+			return true;
+		case FIELD_UINT32:
+			if (length != 4)
+				return false;
+			*value = UInt32GetDatum(read_uint32(data));
+			return true;
+		case FIELD_INT64:
+			if (length != 8)
+				return false;
+			*value = Int64GetDatum((int64) read_uint64(data));
+			return true;
+		case FIELD_DATE:
+			if (length != 4)
+				return false;
+			number = (int32) read_uint32(data);
+			*value = DateADTGetDatum((DateADT) number);
+			return DATE_NOT_FINITE(number) || IS_VALID_DATE(number);
+		case FIELD_TIMESTAMP:
+			if (length != 8)
+				return false;
+			number = (int64) read_uint64(data);
+			*value = TimestampGetDatum(number);
+			return TIMESTAMP_NOT_FINITE(number) || IS_VALID_TIMESTAMP(number);
+		case FIELD_UUID:
+			*value = PointerGetDatum(data);
+			return length == UUID_LEN;
+		case FIELD_TEXT:
+			*value = PointerGetDatum(data);
+			*raw_length = length;
+			return length <= field->max_length && is_text(data, length);
+		case FIELD_BYTES:
+			*value = PointerGetDatum(data);
+			*raw_length = length;
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Returns where the row ends.  Finds the trailer, too.
+ */
+static char *
+read_row(RowWriter *writer, char *row, char *end)
+{
+	char	   *data = row + 2;
+	int			nfields;
+
+	if (writer->trailer_seen)
+		raise_bad_format("received copy data after EOF marker");
+	if (end - row < 2)
+		raise_bad_format("unexpected EOF in COPY data");
+	nfields = (int16) read_uint16(row);
+	if (nfields == -1)
+	{
+		writer->trailer_seen = true;
+		return data;
+	}
+	writer->row++;
+	if (nfields != writer->nfields)
+		ereport(ERROR,
+				(errcode(ERRCODE_BAD_COPY_FILE_FORMAT),
+				 errmsg("row field count is %d, expected %d",
+						nfields, writer->nfields)));
+
+	writer->has_null = writer->nfields < writer->nattributes;
+	writer->has_violation = false;
+	for (int i = 0; i < nfields; i++)
+	{
+		RowField   *field = &writer->fields[i];
+		int			attribute = field->attribute;
+		int32		length;
+
+		if (end - data < 4)
+			raise_bad_field(writer, field, "unexpected EOF in COPY data");
+		length = (int32) read_uint32(data);
+		data += 4;
+		if (length < 0)
+		{
+			if (length != -1)
+				raise_bad_field(writer, field, "invalid field size");
+			read_null(writer, field);
+			continue;
+		}
+		if (end - data < length)
+			raise_bad_field(writer, field, "unexpected EOF in COPY data");
+		writer->isnull[attribute] = false;
+		if (!decode_field(field, data, length, &writer->values[attribute],
+						  &writer->raw_length[attribute]))
+			receive_value(writer, field, data, length);
+		data += length;
+	}
+	form_row(writer, data - row);
+	return data;
+}
+
+/*
+ * For error_context().
+ */
+static void
+set_column(RowWriter *writer, const RowField *field)
+{
+	writer->column = NameStr(TupleDescAttr(RelationGetDescr(writer->rel),
+										   field->attribute)->attname);
+}
+
+static void
+raise_bad_field(RowWriter *writer, const RowField *field, const char *message)
+{
+	set_column(writer, field);
+	raise_bad_format(message);
+}
+
+/*
+ * A null, too, is shown to a receive function that is not strict: that of a
+ * domain, which may have constraints.
+ */
+static void
+read_null(RowWriter *writer, RowField *field)
+{
+	int			attribute = field->attribute;
+
+	writer->isnull[attribute] = true;
+	writer->values[attribute] = (Datum) 0;
+	writer->has_null = true;
+	if (field->not_null)
+		writer->has_violation = true;
+	if (field->null_received)
+	{
+		MemoryContext old = MemoryContextSwitchTo(writer->row_context);
+
+		set_column(writer, field);
+		writer->any_received = true;
+		(void) ReceiveFunctionCall(&field->receive, NULL, field->ioparam,
+								   field->typmod);
+		writer->column = NULL;
+		MemoryContextSwitchTo(old);
+	}
+}
+
+/*
+ * Have the value's type receive it, in place.  Receive functions may count on
+ * a zero behind the value; what is there belongs to what follows.
+ */
+static void
+receive_value(RowWriter *writer, RowField *field, char *data, int32 length)
+{
+	int			attribute = field->attribute;
+	MemoryContext old = MemoryContextSwitchTo(writer->row_context);
+	StringInfoData message;
+	char		behind = data[length];
+	Datum		value;
+
+	set_column(writer, field);
+	writer->any_received = true;
+	message.data = data;
+	message.len = length;
+	message.maxlen = length + 1;
+	message.cursor = 0;
+	data[length] = '\0';
+	value = ReceiveFunctionCall(&field->receive, &message, field->ioparam,
+								field->typmod);
+	data[length] = behind;
+	if (message.cursor != length)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+				 errmsg("incorrect binary data format")));
+	writer->column = NULL;
+
+	if (writer->attributes[attribute].kind == STORE_VARLENA)
+	{
+		/* Whatever form it has in memory, a tuple cannot hold. */
+		if (VARATT_IS_EXTERNAL(DatumGetPointer(value)))
+			value = PointerGetDatum(PG_DETOAST_DATUM(value));
+		writer->received_size += VARSIZE_ANY(DatumGetPointer(value));
+		writer->raw_length[attribute] = NOT_RAW;
+	}
+	else if (writer->attributes[attribute].kind == STORE_CSTRING)
+		writer->received_size += strlen(DatumGetCString(value)) + 1;
+	else if (writer->attributes[attribute].kind == STORE_FIXED)
+		writer->received_size += writer->attributes[attribute].length;
+	else
+		writer->received_size += sizeof(Datum);
+	writer->values[attribute] = value;
+	MemoryContextSwitchTo(old);
+}
+
+/* ------------------------------------------------------------------------
+ * Forming: from values to a tuple
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * Write the bytes of a varlena behind a header, as short as may be.
+ */
+static inline char *
+store_raw_varlena(const RowAttribute *attribute, char *data, Datum *value,
+				  int32 length)
+{
+	const char *bytes = DatumGetPointer(*value);
+
+	if (attribute->may_be_short &&
+		length + VARHDRSZ_SHORT <= VARATT_SHORT_MAX)
+	{
+		*value = PointerGetDatum(data);
+		SET_VARSIZE_SHORT(data, length + VARHDRSZ_SHORT);
+		data += VARHDRSZ_SHORT;
+	}
+	else
+	{
+		data = (char *) (((uintptr_t) data + attribute->align_mask) &
+						 ~attribute->align_mask);
+		*value = PointerGetDatum(data);
+		SET_VARSIZE(data, length + VARHDRSZ);
+		data += VARHDRSZ;
+	}
+	memcpy(data, bytes, length);
+	return data + length;
+}
+
+/*
+ * Copy a varlena, giving it a short header if it may have one.
+ */
+static inline char *
+store_varlena(const RowAttribute *attribute, char *data, Datum *value)
+{
+	char	   *bytes = DatumGetPointer(*value);
+	size_t		length;
+
+	if (VARATT_IS_SHORT(bytes))
+		length = VARSIZE_SHORT(bytes);
+	else if (attribute->may_be_short && VARATT_CAN_MAKE_SHORT(bytes))
+	{
+		*value = PointerGetDatum(VARDATA(bytes));
+		return store_raw_varlena(attribute, data, value,
+								 VARSIZE(bytes) - VARHDRSZ);
+	}
+	else
+	{
+		data = (char *) (((uintptr_t) data + attribute->align_mask) &
+						 ~attribute->align_mask);
+		length = VARSIZE(bytes);
+	}
+	memcpy(data, bytes, length);
+	*value = PointerGetDatum(data);
+	return data + length;
+}
+
+/*
+ * Write one attribute at data, and have its value point there.  Returns where
+ * it ends.
+ */
+static inline char *
+store_attribute(const RowAttribute *attribute, char *data, Datum *value,
+				int raw_length)
+{
+	size_t		length = attribute->length;
+
+	/* There is room, and padding has to be zero. */
+	memset(data, 0, MAXIMUM_ALIGNOF);
+	if (attribute->kind == STORE_VARLENA)
+	{
+		if (raw_length != NOT_RAW)
+			return store_raw_varlena(attribute, data, value, raw_length);
+		return store_varlena(attribute, data, value);
+	}
+
+	data = (char *) (((uintptr_t) data + attribute->align_mask) &
+					 ~attribute->align_mask);
+	if (attribute->kind == STORE_VALUE)
+	{
+		store_att_byval(data, *value, attribute->length);
+		return data + length;
+	}
+	if (attribute->kind == STORE_CSTRING)
+		length = strlen(DatumGetCString(*value)) + 1;
+	memcpy(data, DatumGetPointer(*value), length);
+	*value = PointerGetDatum(data);
+	return data + length;
+}
+
+/*
+ * Make a tuple of the row in hand, whose stream has size bytes.
+ */
+static void
+form_row(RowWriter *writer, size_t size)
+{
+	int			nattributes = writer->nattributes;
+	size_t		header = SizeofHeapTupleHeader;
+	uint16		infomask = 0;
+	HeapTuple	tuple;
+	HeapTupleHeader content;
+	char	   *data;
+
+	if (writer->has_null)
+	{
+		infomask |= HEAP_HASNULL;
+		header += BITMAPLEN(nattributes);
+	}
+	header = MAXALIGN(header);
+
+	/* A field's length takes as much of the stream as a varlena's here. */
+	tuple = make_room(writer, HEAPTUPLESIZE + header + size +
+					  writer->received_size +
+					  (size_t) (nattributes + 1) * MAXIMUM_ALIGNOF);
+	content = tuple->t_data;
+	memset(content, 0, header);
+	data = (char *) content + header;
+	for (int i = 0; i < nattributes; i++)
+	{
+		const RowAttribute *attribute = &writer->attributes[i];
+
+		if (writer->isnull[i])
+			continue;
+		if (writer->has_null)
+			content->t_bits[i >> 3] |= 1 << (i & 7);
+		if (attribute->length < 0)
+			infomask |= HEAP_HASVARWIDTH;
+		data = store_attribute(attribute, data, &writer->values[i],
+							   writer->raw_length[i]);
+	}
+	content->t_infomask = infomask;
+	content->t_hoff = (uint8) header;
+	HeapTupleHeaderSetNatts(content, nattributes);
+	tuple->t_len = (uint32) (data - (char *) content);
+
+	if (writer->any_received)
+	{
+		MemoryContextReset(writer->row_context);
+		writer->any_received = false;
+		writer->received_size = 0;
+	}
+	if (writer->always_check || writer->has_violation)
+		check_constraints(writer);
+	add_row(writer, tuple);
+}
+
+/*
+ * Space for a tuple of at most size bytes, in the batch or, if it is larger
+ * than any batch, by itself.  Only what add_row() is told of is taken.
+ */
+static HeapTuple
+make_room(RowWriter *writer, size_t size)
+{
+	HeapTuple	tuple;
+
+	if (writer->nrows > 0 && size > MAX_BATCH_BYTES - writer->tuples_used)
+	{
+		Datum	   *values = writer->values;
+		bool	   *isnull = writer->isnull;
+
+		/* The row in hand is the next batch's first. */
+		insert_batch(writer);
+		memmove(writer->values, values, sizeof(Datum) * writer->nattributes);
+		memmove(writer->isnull, isnull, sizeof(bool) * writer->nattributes);
+	}
+	if (size <= MAX_BATCH_BYTES)
+		tuple = (HeapTuple) (writer->tuples + writer->tuples_used);
+	else if (size <= PG_INT32_MAX)
+		tuple = MemoryContextAllocHuge(writer->batch_context, size);
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("row is too large for a table")));
+	tuple->t_data = (HeapTupleHeader) ((char *) tuple + HEAPTUPLESIZE);
+	tuple->t_tableOid = RelationGetRelid(writer->rel);
+	ItemPointerSetInvalid(&tuple->t_self);
+	return tuple;
+}
+
+/* ------------------------------------------------------------------------
+ * The batch
+ * ------------------------------------------------------------------------
+ */
+
+static void
+add_row(RowWriter *writer, HeapTuple tuple)
+{
+	HeapTupleTableSlot *slot;
+
+	if (writer->nrows == writer->nslots)
+		writer->slots[writer->nslots++] =
+			MakeSingleTupleTableSlot(NULL, &writer->slot_ops);
+	slot = (HeapTupleTableSlot *) writer->slots[writer->nrows];
+	slot->tuple = tuple;
+	slot->base.tts_flags &= ~TTS_FLAG_EMPTY;
+	writer->nrows++;
+	if (writer->observer != NULL)
+	{
+		writer->values += writer->nattributes;
+		writer->isnull += writer->nattributes;
+	}
+
+	if ((char *) tuple == writer->tuples + writer->tuples_used)
+		writer->tuples_used += MAXALIGN(HEAPTUPLESIZE + tuple->t_len);
+	else
+		writer->tuples_used = MAX_BATCH_BYTES;
+	if (writer->nrows == MAX_BATCH_ROWS ||
+		writer->tuples_used >= MAX_BATCH_BYTES)
+		insert_batch(writer);
+}
+
+/*
+ * The values are those of the tuple by now.
+ */
+static void
+check_constraints(RowWriter *writer)
+{
+	TupleTableSlot *slot = writer->check_slot;
+
+	ExecClearTuple(slot);
+	memcpy(slot->tts_values, writer->values,
+		   sizeof(Datum) * writer->nattributes);
+	memcpy(slot->tts_isnull, writer->isnull,
+		   sizeof(bool) * writer->nattributes);
+	ExecStoreVirtualTuple(slot);
+
+	if (RelationGetDescr(writer->rel)->constr != NULL)
+		ExecConstraints(writer->result_rel, slot, writer->executor);
+	if (writer->rel->rd_rel->relispartition)
+		(void) ExecPartitionCheck(writer->result_rel, slot, writer->executor,
+								  true);
+	ResetPerTupleExprContext(writer->executor);
+}
+
+static void
+insert_batch(RowWriter *writer)
+{
+	MemoryContext old = MemoryContextSwitchTo(writer->batch_context);
+
+	CHECK_FOR_INTERRUPTS();
+	table_multi_insert(writer->rel, writer->slots, writer->nrows,
+					   writer->command, writer->options, writer->bulk);
+	if (writer->observer != NULL)
+	{
+		Datum	   *values = writer->all_values;
+		bool	   *isnull = writer->all_isnull;
+
+		for (int i = 0; i < writer->nrows; i++)
+		{
+			writer->observer->row(writer->observer, values, isnull,
+								  &writer->slots[i]->tts_tid);
+			values += writer->nattributes;
+			isnull += writer->nattributes;
+		}
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(writer->batch_context);
+
+	writer->inserted += writer->nrows;
+	writer->nrows = 0;
+	writer->tuples_used = 0;
+	writer->values = writer->all_values;
+	writer->isnull = writer->all_isnull;
+	report_progress(writer);
+}
+
+/* ------------------------------------------------------------------------
+ * What others see
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * In pg_stat_progress_copy this is a COPY like any other.
+ */
+static void
+begin_progress(Relation rel)
+{
+	const int	parameters[] = {PROGRESS_COPY_COMMAND, PROGRESS_COPY_TYPE};
+	const int64 values[] = {PROGRESS_COPY_COMMAND_FROM, PROGRESS_COPY_TYPE_CALLBACK};
+
+	pgstat_progress_start_command(PROGRESS_COMMAND_COPY, RelationGetRelid(rel));
+	pgstat_progress_update_multi_param(lengthof(values), parameters, values);
+}
+
+static void
+report_progress(RowWriter *writer)
+{
+	const int	parameters[] = {PROGRESS_COPY_BYTES_PROCESSED, PROGRESS_COPY_TUPLES_PROCESSED};
+	const int64 values[] = {(int64) writer->bytes, (int64) writer->inserted};
+
+	pgstat_progress_update_multi_param(lengthof(values), parameters, values);
+}
+
+/*
+ * As that of COPY.
+ */
+static void
+error_context(void *arg)
+{
+	RowWriter  *writer = arg;
+
+	if (writer->column != NULL)
+		errcontext("COPY %s, line %llu, column %s",
+				   RelationGetRelationName(writer->rel),
+				   (unsigned long long) writer->row, writer->column);
+	else
+		errcontext("COPY %s, line %llu",
+				   RelationGetRelationName(writer->rel),
+				   (unsigned long long) writer->row);
+}
+
+static void
+raise_bad_format(const char *message)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_BAD_COPY_FILE_FORMAT),
+			 errmsg_internal("%s", message)));
+}
