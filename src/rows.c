@@ -201,6 +201,7 @@ ftm_rows_possible(Relation rel, const TableTask *task)
 
 	if (task->method != LOAD_FAST || !task->binary ||
 		rel->rd_rel->relkind != RELKIND_RELATION ||
+		rel->rd_rel->relispartition ||
 		rel->rd_rel->relam != HEAP_TABLE_AM_OID)
 		return false;
 	for (int i = 0; i < tupdesc->natts; i++)
@@ -431,8 +432,7 @@ init_constraints(RowWriter *writer)
 	writer->check_slot = MakeSingleTupleTableSlot(tupdesc, &TTSOpsVirtual);
 	writer->check_slot->tts_tableOid = RelationGetRelid(rel);
 
-	writer->always_check = rel->rd_rel->relchecks > 0 ||
-		rel->rd_rel->relispartition;
+	writer->always_check = rel->rd_rel->relchecks > 0;
 	for (int i = 0; i < tupdesc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
@@ -1013,11 +1013,7 @@ check_constraints(RowWriter *writer)
 		   sizeof(bool) * writer->nattributes);
 	ExecStoreVirtualTuple(slot);
 
-	if (RelationGetDescr(writer->rel)->constr != NULL)
-		ExecConstraints(writer->result_rel, slot, writer->executor);
-	if (writer->rel->rd_rel->relispartition)
-		(void) ExecPartitionCheck(writer->result_rel, slot, writer->executor,
-								  true);
+	ExecConstraints(writer->result_rel, slot, writer->executor);
 	ResetPerTupleExprContext(writer->executor);
 }
 
