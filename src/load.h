@@ -17,7 +17,8 @@
  * Where rows come from, as a stream of COPY data of the task's columns in its
  * format.  begin() is called once, when the table is ready to be filled.
  * read() returns the length of the next piece, *data pointing to it until the
- * next call; 0 if there is none yet and wait is false; -1 at the end.
+ * next call; 0 if there is none yet and wait is false; -1 at the end.  The
+ * piece may be changed, and so may the byte behind it.
  */
 typedef struct CopyOrigin
 {

@@ -16,13 +16,9 @@
  *
  * What constrains this file:
  *
- * - The outcome must be COPY's to the letter, errors included.  So an inline
- *	 decoder only takes values that are beyond doubt; any other is given to the
- *	 receive function, which knows what is wrong with it and how to say so.
- * - Values are checked in the stream's order, constraints after the whole row:
- *	 the first error is the same as COPY's.
- * - Padding before an attribute of variable length must be zero: readers of a
- *	 tuple tell by it whether there is padding.
+ * - The outcome must be COPY's to the letter.  Values are checked in the
+ *	 stream's order, constraints after the whole row, so that the first error is
+ *	 the same.
  * - heap_multi_insert() copies a tuple that its slot does not own.  Ours lie
  *	 in the batch, which outlives the insertion, so the slots say they own them.
  *
@@ -38,24 +34,18 @@
 #include "commands/progress.h"
 #include "executor/executor.h"
 #include "executor/tuptable.h"
-#include "libpq/pqformat.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "pgstat.h"
-#include "port/pg_bswap.h"
 #include "rewrite/rewriteHandler.h"
-#include "utils/date.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
-#include "utils/uuid.h"
 
 #include "compat.h"
+#include "row_value.h"
 #include "rows.h"
 
 /* A batch: what COPY takes, too. */
@@ -68,59 +58,9 @@
 #define HEADER_FLAG_OIDS		((uint32) 1 << 16)
 #define HEADER_CRITICAL_FLAGS	((uint32) 0xFFFF0000)
 
-/* How a field becomes a value. */
-typedef enum FieldKind
-{
-	FIELD_GENERIC,				/* by the type's receive function */
-	FIELD_BOOL,
-	FIELD_INT16,
-	FIELD_INT32,
-	FIELD_UINT32,
-	FIELD_INT64,
-	FIELD_DATE,
-	FIELD_TIMESTAMP,
-	FIELD_UUID,
-	FIELD_TEXT,					/* bytes that are text */
-	FIELD_BYTES					/* bytes as they are */
-} FieldKind;
-
-/* A field of the stream. */
-typedef struct RowField
-{
-	FieldKind	kind;
-	int			attribute;		/* from 0 */
-	bool		not_null;
-	bool		null_received;	/* the receive function wants to see nulls */
-	int32		max_length;		/* bytes of text that are few enough for any
-								 * number of characters */
-	FmgrInfo	receive;
-	Oid			ioparam;
-	int32		typmod;
-} RowField;
-
-/* How a value is stored. */
-typedef enum StorageKind
-{
-	STORE_VALUE,				/* a Datum that is the value */
-	STORE_FIXED,				/* a fixed number of bytes */
-	STORE_VARLENA,
-	STORE_CSTRING
-} StorageKind;
-
-/* An attribute of the table. */
-typedef struct RowAttribute
-{
-	StorageKind kind;
-	int			length;			/* bytes, unless variable */
-	uintptr_t	align_mask;		/* alignment - 1 */
-	bool		may_be_short;	/* a varlena of few bytes has a short header */
-} RowAttribute;
-
-/* Values where the stream has them have no varlena header yet. */
-#define NOT_RAW	(-1)
-
 struct RowWriter
 {
+	MemoryContext context;		/* of everything here */
 	Relation	rel;
 	RowObserver *observer;
 	int			nfields;
@@ -167,7 +107,6 @@ struct RowWriter
 	const char *column;			/* the one in hand, or NULL */
 };
 
-static FieldKind field_kind(Oid receive, Form_pg_attribute att);
 static void init_fields(RowWriter *writer, const TableTask *task);
 static void init_attributes(RowWriter *writer);
 static void init_constraints(RowWriter *writer);
@@ -224,9 +163,14 @@ ftm_rows_possible(Relation rel, const TableTask *task)
 RowWriter *
 ftm_rows_begin(Relation rel, const TableTask *task, RowObserver *observer)
 {
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "ftmigrate rows",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
 	RowWriter  *writer = palloc0(sizeof(RowWriter));
 
 	check_frozen_possible(rel);
+	writer->context = context;
 	writer->rel = rel;
 	writer->observer = observer;
 	init_fields(writer, task);
@@ -237,6 +181,7 @@ ftm_rows_begin(Relation rel, const TableTask *task, RowObserver *observer)
 	writer->options = TABLE_INSERT_SKIP_FSM | TABLE_INSERT_FROZEN;
 	writer->command = GetCurrentCommandId(true);
 	begin_progress(rel);
+	MemoryContextSwitchTo(old);
 	return writer;
 }
 
@@ -275,16 +220,9 @@ ftm_rows_end(RowWriter *writer)
 	pgstat_progress_end_command();
 	FreeBulkInsertState(writer->bulk);
 	table_finish_bulk_insert(writer->rel, writer->options);
-	for (int i = 0; i < writer->nslots; i++)
-		ExecDropSingleTupleTableSlot(writer->slots[i]);
 	ExecDropSingleTupleTableSlot(writer->check_slot);
 	FreeExecutorState(writer->executor);
-	MemoryContextDelete(writer->row_context);
-	MemoryContextDelete(writer->batch_context);
-	pfree(writer->tuples);
-	pfree(writer->all_values);
-	pfree(writer->all_isnull);
-	pfree(writer);
+	MemoryContextDelete(writer->context);
 	return rows;
 }
 
@@ -312,55 +250,6 @@ check_frozen_possible(Relation rel)
 				 errmsg("cannot perform COPY FREEZE because the table was not created or truncated in the current subtransaction")));
 }
 
-/*
- * Whether values of an attribute can be decoded here.  Other types may share a
- * receive function, so the way they are stored is looked at, too.
- */
-static FieldKind
-field_kind(Oid receive, Form_pg_attribute att)
-{
-	static const struct
-	{
-		Oid			receive;
-		FieldKind	kind;
-		int16		length;
-		bool		by_value;
-		bool		any_typmod;
-	}			kinds[] = {
-		{F_BOOLRECV, FIELD_BOOL, 1, true, false},
-		{F_INT2RECV, FIELD_INT16, 2, true, false},
-		{F_INT4RECV, FIELD_INT32, 4, true, false},
-		{F_OIDRECV, FIELD_UINT32, 4, true, false},
-		{F_FLOAT4RECV, FIELD_INT32, 4, true, false},
-		{F_DATE_RECV, FIELD_DATE, 4, true, false},
-		{F_INT8RECV, FIELD_INT64, 8, true, false},
-		{F_FLOAT8RECV, FIELD_INT64, 8, true, false},
-		{F_TIMESTAMP_RECV, FIELD_TIMESTAMP, 8, true, false},
-		{F_TIMESTAMPTZ_RECV, FIELD_TIMESTAMP, 8, true, false},
-		{F_UUID_RECV, FIELD_UUID, UUID_LEN, false, false},
-		{F_TEXTRECV, FIELD_TEXT, -1, false, false},
-		{F_VARCHARRECV, FIELD_TEXT, -1, false, true},
-		{F_BYTEARECV, FIELD_BYTES, -1, false, false},
-	};
-
-	for (int i = 0; i < (int) lengthof(kinds); i++)
-	{
-		if (kinds[i].receive != receive)
-			continue;
-		if (kinds[i].length != att->attlen ||
-			kinds[i].by_value != att->attbyval ||
-			(att->atttypmod != -1 && !kinds[i].any_typmod))
-			return FIELD_GENERIC;
-
-		/* Where there is something to be converted, the function does it. */
-		if (kinds[i].kind == FIELD_TEXT &&
-			pg_get_client_encoding() != GetDatabaseEncoding())
-			return FIELD_GENERIC;
-		return kinds[i].kind;
-	}
-	return FIELD_GENERIC;
-}
-
 static void
 init_fields(RowWriter *writer, const TableTask *task)
 {
@@ -370,11 +259,8 @@ init_fields(RowWriter *writer, const TableTask *task)
 	writer->fields = palloc0(sizeof(RowField) * Max(task->ncolumns, 1));
 	for (int i = 0; i < task->ncolumns; i++)
 	{
-		RowField   *field = &writer->fields[i];
 		AttrNumber	attnum = get_attnum(RelationGetRelid(writer->rel),
 										task->column_names[i]);
-		Form_pg_attribute att;
-		Oid			receive;
 
 		if (attnum <= 0)
 			ereport(ERROR,
@@ -382,16 +268,7 @@ init_fields(RowWriter *writer, const TableTask *task)
 					 errmsg("column \"%s\" of relation \"%s\" does not exist",
 							task->column_names[i],
 							RelationGetRelationName(writer->rel))));
-		att = TupleDescAttr(tupdesc, attnum - 1);
-		getTypeBinaryInputInfo(att->atttypid, &receive, &field->ioparam);
-		fmgr_info(receive, &field->receive);
-		field->kind = field_kind(receive, att);
-		field->attribute = attnum - 1;
-		field->not_null = att->attnotnull;
-		field->null_received = !field->receive.fn_strict;
-		field->typmod = att->atttypmod;
-		field->max_length = receive == F_VARCHARRECV && field->typmod >= VARHDRSZ ?
-			field->typmod - VARHDRSZ : PG_INT32_MAX;
+		ftm_field_init(&writer->fields[i], TupleDescAttr(tupdesc, attnum - 1));
 	}
 }
 
@@ -403,18 +280,7 @@ init_attributes(RowWriter *writer)
 	writer->nattributes = tupdesc->natts;
 	writer->attributes = palloc0(sizeof(RowAttribute) * Max(tupdesc->natts, 1));
 	for (int i = 0; i < tupdesc->natts; i++)
-	{
-		RowAttribute *attribute = &writer->attributes[i];
-		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
-
-		attribute->length = att->attlen;
-		attribute->align_mask = (uintptr_t)
-			att_align_nominal(1, att->attalign) - 1;
-		attribute->may_be_short = att->attstorage != TYPSTORAGE_PLAIN;
-		attribute->kind = att->attbyval ? STORE_VALUE :
-			att->attlen > 0 ? STORE_FIXED :
-			att->attlen == -1 ? STORE_VARLENA : STORE_CSTRING;
-	}
+		ftm_attribute_init(&writer->attributes[i], TupleDescAttr(tupdesc, i));
 }
 
 /*
@@ -484,33 +350,6 @@ init_batch(RowWriter *writer)
  * ------------------------------------------------------------------------
  */
 
-static inline uint16
-read_uint16(const char *data)
-{
-	uint16		value;
-
-	memcpy(&value, data, sizeof(value));
-	return pg_ntoh16(value);
-}
-
-static inline uint32
-read_uint32(const char *data)
-{
-	uint32		value;
-
-	memcpy(&value, data, sizeof(value));
-	return pg_ntoh32(value);
-}
-
-static inline uint64
-read_uint64(const char *data)
-{
-	uint64		value;
-
-	memcpy(&value, data, sizeof(value));
-	return pg_ntoh64(value);
-}
-
 /*
  * Returns where the header ends.
  */
@@ -528,8 +367,8 @@ read_header(const char *data, char *end)
 		raise_bad_format("COPY file signature not recognized");
 	if (length < HEADER_LENGTH)
 		raise_bad_format("invalid COPY file header (missing length)");
-	flags = read_uint32(data + SIGNATURE_LENGTH);
-	extension = read_uint32(data + SIGNATURE_LENGTH + 4);
+	flags = ftm_read_uint32(data + SIGNATURE_LENGTH);
+	extension = ftm_read_uint32(data + SIGNATURE_LENGTH + 4);
 	if (flags & HEADER_FLAG_OIDS)
 		raise_bad_format("invalid COPY file header (WITH OIDS)");
 	if (flags & HEADER_CRITICAL_FLAGS)
@@ -537,102 +376,6 @@ read_header(const char *data, char *end)
 	if (extension > length - HEADER_LENGTH)
 		raise_bad_format("invalid COPY file header (wrong length)");
 	return end - (length - HEADER_LENGTH - extension);
-}
-
-/*
- * Text of these bytes alone is valid in every encoding a database may have.
- */
-static inline bool
-is_ascii_text(const char *text, int32 length)
-{
-	const uint64 high = UINT64CONST(0x8080808080808080);
-	const uint64 ones = UINT64CONST(0x0101010101010101);
-	uint64		bad = 0;
-	unsigned char bad_tail = 0;
-
-	/* A byte that is 0 borrows in the subtraction, and has its high bit set. */
-	for (; length >= 8; text += 8, length -= 8)
-	{
-		uint64		chunk;
-
-		memcpy(&chunk, text, sizeof(chunk));
-		bad |= chunk | (chunk - ones);
-	}
-	for (; length > 0; text++, length--)
-		bad_tail |= (unsigned char) *text | (unsigned char) (*text - 1);
-	return (bad & high) == 0 && (bad_tail & 0x80) == 0;
-}
-
-static inline bool
-is_text(const char *text, int32 length)
-{
-	return is_ascii_text(text, length) ||
-		pg_verify_mbstr(GetDatabaseEncoding(), text, length, true);
-}
-
-/*
- * Decode a field that is not null.  False: not here.
- */
-static inline bool
-decode_field(const RowField *field, const char *data, int32 length,
-			 Datum *value, int *raw_length)
-{
-	int64		number;
-
-	switch (field->kind)
-	{
-		case FIELD_GENERIC:
-			return false;
-		case FIELD_BOOL:
-			if (length != 1)
-				return false;
-			*value = BoolGetDatum(*data != 0);
-			return true;
-		case FIELD_INT16:
-			if (length != 2)
-				return false;
-			*value = Int16GetDatum((int16) read_uint16(data));
-			return true;
-		case FIELD_INT32:
-			if (length != 4)
-				return false;
-			*value = Int32GetDatum((int32) read_uint32(data));
-			return true;
-		case FIELD_UINT32:
-			if (length != 4)
-				return false;
-			*value = UInt32GetDatum(read_uint32(data));
-			return true;
-		case FIELD_INT64:
-			if (length != 8)
-				return false;
-			*value = Int64GetDatum((int64) read_uint64(data));
-			return true;
-		case FIELD_DATE:
-			if (length != 4)
-				return false;
-			number = (int32) read_uint32(data);
-			*value = DateADTGetDatum((DateADT) number);
-			return DATE_NOT_FINITE(number) || IS_VALID_DATE(number);
-		case FIELD_TIMESTAMP:
-			if (length != 8)
-				return false;
-			number = (int64) read_uint64(data);
-			*value = TimestampGetDatum(number);
-			return TIMESTAMP_NOT_FINITE(number) || IS_VALID_TIMESTAMP(number);
-		case FIELD_UUID:
-			*value = PointerGetDatum(data);
-			return length == UUID_LEN;
-		case FIELD_TEXT:
-			*value = PointerGetDatum(data);
-			*raw_length = length;
-			return length <= field->max_length && is_text(data, length);
-		case FIELD_BYTES:
-			*value = PointerGetDatum(data);
-			*raw_length = length;
-			return true;
-	}
-	return false;
 }
 
 /*
@@ -648,7 +391,7 @@ read_row(RowWriter *writer, char *row, char *end)
 		raise_bad_format("received copy data after EOF marker");
 	if (end - row < 2)
 		raise_bad_format("unexpected EOF in COPY data");
-	nfields = (int16) read_uint16(row);
+	nfields = (int16) ftm_read_uint16(row);
 	if (nfields == -1)
 	{
 		writer->trailer_seen = true;
@@ -663,15 +406,14 @@ read_row(RowWriter *writer, char *row, char *end)
 
 	writer->has_null = writer->nfields < writer->nattributes;
 	writer->has_violation = false;
-	for (int i = 0; i < nfields; i++)
+	for (RowField *field = writer->fields; nfields > 0; field++, nfields--)
 	{
-		RowField   *field = &writer->fields[i];
 		int			attribute = field->attribute;
 		int32		length;
 
 		if (end - data < 4)
 			raise_bad_field(writer, field, "unexpected EOF in COPY data");
-		length = (int32) read_uint32(data);
+		length = (int32) ftm_read_uint32(data);
 		data += 4;
 		if (length < 0)
 		{
@@ -683,7 +425,7 @@ read_row(RowWriter *writer, char *row, char *end)
 		if (end - data < length)
 			raise_bad_field(writer, field, "unexpected EOF in COPY data");
 		writer->isnull[attribute] = false;
-		if (!decode_field(field, data, length, &writer->values[attribute],
+		if (!ftm_field_decode(field, data, length, &writer->values[attribute],
 						  &writer->raw_length[attribute]))
 			receive_value(writer, field, data, length);
 		data += length;
@@ -737,49 +479,21 @@ read_null(RowWriter *writer, RowField *field)
 }
 
 /*
- * Have the value's type receive it, in place.  Receive functions may count on
- * a zero behind the value; what is there belongs to what follows.
+ * A value that its type's receive function has to make.
  */
 static void
 receive_value(RowWriter *writer, RowField *field, char *data, int32 length)
 {
 	int			attribute = field->attribute;
 	MemoryContext old = MemoryContextSwitchTo(writer->row_context);
-	StringInfoData message;
-	char		behind = data[length];
-	Datum		value;
 
-	set_column(writer, field);
 	writer->any_received = true;
-	message.data = data;
-	message.len = length;
-	message.maxlen = length + 1;
-	message.cursor = 0;
-	data[length] = '\0';
-	value = ReceiveFunctionCall(&field->receive, &message, field->ioparam,
-								field->typmod);
-	data[length] = behind;
-	if (message.cursor != length)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-				 errmsg("incorrect binary data format")));
+	set_column(writer, field);
+	writer->values[attribute] = ftm_field_receive(field, data, length);
 	writer->column = NULL;
-
-	if (writer->attributes[attribute].kind == STORE_VARLENA)
-	{
-		/* Whatever form it has in memory, a tuple cannot hold. */
-		if (VARATT_IS_EXTERNAL(DatumGetPointer(value)))
-			value = PointerGetDatum(PG_DETOAST_DATUM(value));
-		writer->received_size += VARSIZE_ANY(DatumGetPointer(value));
-		writer->raw_length[attribute] = NOT_RAW;
-	}
-	else if (writer->attributes[attribute].kind == STORE_CSTRING)
-		writer->received_size += strlen(DatumGetCString(value)) + 1;
-	else if (writer->attributes[attribute].kind == STORE_FIXED)
-		writer->received_size += writer->attributes[attribute].length;
-	else
-		writer->received_size += sizeof(Datum);
-	writer->values[attribute] = value;
+	writer->raw_length[attribute] = NOT_RAW;
+	writer->received_size += ftm_attribute_size(&writer->attributes[attribute],
+												writer->values[attribute]);
 	MemoryContextSwitchTo(old);
 }
 
@@ -787,95 +501,6 @@ receive_value(RowWriter *writer, RowField *field, char *data, int32 length)
  * Forming: from values to a tuple
  * ------------------------------------------------------------------------
  */
-
-/*
- * Write the bytes of a varlena behind a header, as short as may be.
- */
-static inline char *
-store_raw_varlena(const RowAttribute *attribute, char *data, Datum *value,
-				  int32 length)
-{
-	const char *bytes = DatumGetPointer(*value);
-
-	if (attribute->may_be_short &&
-		length + VARHDRSZ_SHORT <= VARATT_SHORT_MAX)
-	{
-		*value = PointerGetDatum(data);
-		SET_VARSIZE_SHORT(data, length + VARHDRSZ_SHORT);
-		data += VARHDRSZ_SHORT;
-	}
-	else
-	{
-		data = (char *) (((uintptr_t) data + attribute->align_mask) &
-						 ~attribute->align_mask);
-		*value = PointerGetDatum(data);
-		SET_VARSIZE(data, length + VARHDRSZ);
-		data += VARHDRSZ;
-	}
-	memcpy(data, bytes, length);
-	return data + length;
-}
-
-/*
- * Copy a varlena, giving it a short header if it may have one.
- */
-static inline char *
-store_varlena(const RowAttribute *attribute, char *data, Datum *value)
-{
-	char	   *bytes = DatumGetPointer(*value);
-	size_t		length;
-
-	if (VARATT_IS_SHORT(bytes))
-		length = VARSIZE_SHORT(bytes);
-	else if (attribute->may_be_short && VARATT_CAN_MAKE_SHORT(bytes))
-	{
-		*value = PointerGetDatum(VARDATA(bytes));
-		return store_raw_varlena(attribute, data, value,
-								 VARSIZE(bytes) - VARHDRSZ);
-	}
-	else
-	{
-		data = (char *) (((uintptr_t) data + attribute->align_mask) &
-						 ~attribute->align_mask);
-		length = VARSIZE(bytes);
-	}
-	memcpy(data, bytes, length);
-	*value = PointerGetDatum(data);
-	return data + length;
-}
-
-/*
- * Write one attribute at data, and have its value point there.  Returns where
- * it ends.
- */
-static inline char *
-store_attribute(const RowAttribute *attribute, char *data, Datum *value,
-				int raw_length)
-{
-	size_t		length = attribute->length;
-
-	/* There is room, and padding has to be zero. */
-	memset(data, 0, MAXIMUM_ALIGNOF);
-	if (attribute->kind == STORE_VARLENA)
-	{
-		if (raw_length != NOT_RAW)
-			return store_raw_varlena(attribute, data, value, raw_length);
-		return store_varlena(attribute, data, value);
-	}
-
-	data = (char *) (((uintptr_t) data + attribute->align_mask) &
-					 ~attribute->align_mask);
-	if (attribute->kind == STORE_VALUE)
-	{
-		store_att_byval(data, *value, attribute->length);
-		return data + length;
-	}
-	if (attribute->kind == STORE_CSTRING)
-		length = strlen(DatumGetCString(*value)) + 1;
-	memcpy(data, DatumGetPointer(*value), length);
-	*value = PointerGetDatum(data);
-	return data + length;
-}
 
 /*
  * Make a tuple of the row in hand, whose stream has size bytes.
@@ -912,9 +537,8 @@ form_row(RowWriter *writer, size_t size)
 			continue;
 		if (writer->has_null)
 			content->t_bits[i >> 3] |= 1 << (i & 7);
-		if (attribute->length < 0)
-			infomask |= HEAP_HASVARWIDTH;
-		data = store_attribute(attribute, data, &writer->values[i],
+		infomask |= attribute->infomask;
+		data = ftm_attribute_store(attribute, data, &writer->values[i],
 							   writer->raw_length[i]);
 	}
 	content->t_infomask = infomask;
@@ -977,8 +601,13 @@ add_row(RowWriter *writer, HeapTuple tuple)
 	HeapTupleTableSlot *slot;
 
 	if (writer->nrows == writer->nslots)
+	{
+		MemoryContext old = MemoryContextSwitchTo(writer->context);
+
 		writer->slots[writer->nslots++] =
 			MakeSingleTupleTableSlot(NULL, &writer->slot_ops);
+		MemoryContextSwitchTo(old);
+	}
 	slot = (HeapTupleTableSlot *) writer->slots[writer->nrows];
 	slot->tuple = tuple;
 	slot->base.tts_flags &= ~TTS_FLAG_EMPTY;

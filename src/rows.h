@@ -19,7 +19,7 @@
 /*
  * Somebody who wants to see each row once it is in the table.  values and
  * isnull have an entry for each attribute of the table, in order, valid during
- * the call only.
+ * the call only.  So is memory of the current context.
  */
 typedef struct RowObserver
 {
@@ -46,8 +46,8 @@ extern RowWriter *ftm_rows_begin(Relation rel, const TableTask *task,
 /*
  * The next piece of the stream, cut at the end of its header or of a row.
  * Rows are inserted in batches, so not all need be in the table afterwards.
- * data[0 .. length] is written to, the byte behind the piece included, and is
- * restored.  Errors are those of COPY, its context included.
+ * The piece is changed, and the byte behind it is written to, but restored.
+ * Errors are those of COPY, its context included.
  */
 extern void ftm_rows_write(RowWriter *writer, char *data, size_t length);
 

@@ -1,0 +1,137 @@
+/*-------------------------------------------------------------------------
+ *
+ * numeric_value.c
+ *		Numeric values: from the bytes on the wire to those in a tuple.
+ *
+ * numeric_recv() takes some 600 instructions per value, most of them to make
+ * of it what it nearly always is already: digits in base 10000 without zeros
+ * at either end, and none behind the scale.
+ *
+ * What constrains this file:
+ *
+ * - How the server stores a numeric is known to numeric.c alone, but is fixed:
+ *	 it lies in every table.  Only its short form is written here, which holds
+ *	 for up to 63 digits behind the point and 256 before it: sign, scale and
+ *	 weight in 16 bits, then the digits.
+ * - Anything that numeric_recv() would have to round, strip or refuse is left
+ *	 to it, so that its outcome and its errors are the server's.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "port/pg_bswap.h"
+
+#include "numeric_value.h"
+
+/* On the wire: number of digits, weight, sign, scale; then the digits. */
+#define WIRE_HEADER		8
+#define WIRE_POSITIVE	0x0000
+#define WIRE_NEGATIVE	0x4000
+
+#define BASE			10000
+#define DIGITS_PER_GROUP	4
+
+/* In a tuple. */
+#define SHORT_FORM			0x8000
+#define SHORT_NEGATIVE		0x2000
+#define SHORT_SCALE_SHIFT	7
+#define SHORT_SCALE_MAX		63
+#define SHORT_WEIGHT_MASK	0x007F	/* two's complement */
+#define SHORT_WEIGHT_MIN	(-64)
+#define SHORT_WEIGHT_MAX	63
+
+void
+ftm_numeric_limits(int32 typmod, NumericLimits *limits)
+{
+	int32		packed = typmod - VARHDRSZ;
+	int			precision = (packed >> 16) & 0xFFFF;
+
+	/* The scale has 11 bits and a sign. */
+	limits->any = packed < 0;
+	limits->scale = ((packed & 0x7FF) ^ 0x400) - 0x400;
+	limits->whole_digits = precision - limits->scale;
+}
+
+static inline uint16
+wire_uint16(const char *data)
+{
+	uint16		value;
+
+	memcpy(&value, data, sizeof(value));
+	return pg_ntoh16(value);
+}
+
+/*
+ * Are there digits at both ends, and none behind the scale or too many before
+ * the point?
+ */
+static inline bool
+is_plain(const NumericLimits *limits, int first, int last, int ngroups,
+		 int weight, int scale)
+{
+	static const int powers[] = {1, 10, 100, 1000};
+	int			behind = (ngroups - weight - 1) * DIGITS_PER_GROUP - scale;
+	int			whole = (weight + 1) * DIGITS_PER_GROUP;
+
+	if (first == 0 || last == 0 || behind >= DIGITS_PER_GROUP ||
+		(behind > 0 && last % powers[behind] != 0))
+		return false;
+	if (limits->any)
+		return true;
+	whole -= (first < 1000) + (first < 100) + (first < 10);
+	return whole <= limits->whole_digits;
+}
+
+char *
+ftm_numeric_convert(const NumericLimits *limits, char *data, int32 length,
+					int *stored)
+{
+	char	   *digits = data + WIRE_HEADER;
+	int			ngroups;
+	int			weight;
+	int			sign;
+	int			scale;
+	uint16		header;
+
+	if (length < WIRE_HEADER)
+		return NULL;
+	ngroups = wire_uint16(data);
+	weight = (int16) wire_uint16(data + 2);
+	sign = wire_uint16(data + 4);
+	scale = wire_uint16(data + 6);
+	if (length != WIRE_HEADER + ngroups * 2 ||
+		(sign != WIRE_POSITIVE && sign != WIRE_NEGATIVE) ||
+		scale > SHORT_SCALE_MAX ||
+		weight < SHORT_WEIGHT_MIN || weight > SHORT_WEIGHT_MAX ||
+		(!limits->any && scale != limits->scale))
+		return NULL;
+
+	if (ngroups == 0)
+	{
+		if (weight != 0 || sign != WIRE_POSITIVE)
+			return NULL;
+	}
+	else if (!is_plain(limits, wire_uint16(digits),
+					   wire_uint16(digits + (ngroups - 1) * 2),
+					   ngroups, weight, scale))
+		return NULL;
+	for (int i = 0; i < ngroups; i++)
+	{
+		if (wire_uint16(digits + i * 2) >= BASE)
+			return NULL;
+	}
+
+	for (int i = 0; i < ngroups; i++)
+	{
+		uint16		digit = wire_uint16(digits + i * 2);
+
+		memcpy(digits + i * 2, &digit, sizeof(digit));
+	}
+	header = (uint16) (SHORT_FORM | scale << SHORT_SCALE_SHIFT |
+					   (weight & SHORT_WEIGHT_MASK) |
+					   (sign == WIRE_NEGATIVE ? SHORT_NEGATIVE : 0));
+	memcpy(digits - sizeof(header), &header, sizeof(header));
+	*stored = (int) sizeof(header) + ngroups * 2;
+	return digits - sizeof(header);
+}
