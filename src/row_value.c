@@ -37,7 +37,7 @@ field_kind(Oid receive, Form_pg_attribute att)
 		{F_BOOLRECV, FIELD_BOOL, 1, true, false},
 		{F_INT2RECV, FIELD_INT16, 2, true, false},
 		{F_INT4RECV, FIELD_INT32, 4, true, false},
-		{F_OIDRECV, FIELD_UINT32, 4, true, false},
+		{F_OIDRECV, FIELD_INT32, 4, true, false},
 		{F_FLOAT4RECV, FIELD_INT32, 4, true, false},
 		{F_DATE_RECV, FIELD_DATE, 4, true, false},
 		{F_INT8RECV, FIELD_INT64, 8, true, false},

@@ -30,7 +30,6 @@ typedef enum FieldKind
 	FIELD_BOOL,
 	FIELD_INT16,
 	FIELD_INT32,
-	FIELD_UINT32,
 	FIELD_INT64,
 	FIELD_DATE,
 	FIELD_TIMESTAMP,
@@ -181,11 +180,6 @@ ftm_field_decode(const RowField *field, char *data, int32 length,
 			if (length != 4)
 				return false;
 			*value = Int32GetDatum((int32) ftm_read_uint32(data));
-			return true;
-		case FIELD_UINT32:
-			if (length != 4)
-				return false;
-			*value = UInt32GetDatum(ftm_read_uint32(data));
 			return true;
 		case FIELD_INT64:
 			if (length != 8)
