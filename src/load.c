@@ -520,8 +520,11 @@ write_rows(Relation rel, const TableTask *task, CopyStream *stream)
 	RowWriter  *writer = ftm_rows_begin(rel, task, NULL);
 	uint64		rows;
 
-	while (next_message(stream, true))
-		ftm_rows_write(writer, stream->ready, stream->nready);
+	while (!stream->ended)
+	{
+		if (next_message(stream, true))
+			ftm_rows_write(writer, stream->ready, stream->nready);
+	}
 	rows = ftm_rows_end(writer);
 	CommandCounterIncrement();
 	return rows;

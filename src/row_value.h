@@ -29,8 +29,8 @@ typedef enum FieldKind
 	FIELD_GENERIC,				/* by the type's receive function */
 	FIELD_BOOL,
 	FIELD_INT16,
-	FIELD_INT32,
-	FIELD_INT64,
+	FIELD_INT32,				/* any 4 bytes that are the value */
+	FIELD_INT64,				/* 8 bytes likewise */
 	FIELD_DATE,
 	FIELD_TIMESTAMP,
 	FIELD_NUMERIC,
