@@ -3,7 +3,7 @@
  * catalog.c
  *		What a database has: tables, columns, keys, sequences.
  *
- * One reader for both ends: only query() knows whether it speaks to the
+ * One reader for both ends: only receive_answer() knows whether it speaks to the
  * source or to the target.  The SQL is in catalog_sql.h.
  *
  *-------------------------------------------------------------------------
@@ -20,14 +20,64 @@
 #include "catalog_type.h"
 #include "target.h"
 
-typedef struct CatalogReader
+/* What does not depend on other answers, and so is asked in one go. */
+typedef enum CatalogQuestion
+{
+	ASK_VERSION,
+	ASK_MISSING_SCHEMAS,
+	ASK_TABLES,
+	ASK_COLUMNS,
+	ASK_SIZES,
+	ASK_PUBLISHED,
+	ASK_FOREIGN_KEYS,
+	ASK_SEQUENCES,
+	ASK_SCHEMAS,
+	QUESTIONS					/* how many there are */
+} CatalogQuestion;
+
+/* Who is asked. */
+#define OF_SOURCE		1
+#define OF_TARGET		2
+#define OF_RECORD		4		/* a source that is recorded, or a record */
+
+static const struct
+{
+	const char *name;			/* in a record */
+	const char *sql;
+	bool		of_schemas;		/* they are $1 */
+	int			whose;
+}			questions[QUESTIONS] =
+{
+	[ASK_VERSION] =
+	{"version", CATALOG_VERSION_SQL, false, OF_SOURCE | OF_TARGET | OF_RECORD},
+	[ASK_MISSING_SCHEMAS] =
+	{"missing schemas", CATALOG_MISSING_SCHEMAS_SQL, true, OF_SOURCE | OF_TARGET | OF_RECORD},
+	[ASK_TABLES] =
+	{"tables", CATALOG_TABLES_SQL, true, OF_SOURCE | OF_TARGET | OF_RECORD},
+	[ASK_COLUMNS] =
+	{"columns", CATALOG_COLUMNS_SQL, true, OF_SOURCE | OF_TARGET | OF_RECORD},
+	[ASK_SIZES] =
+	{"sizes", CATALOG_SIZES_SQL, true, OF_SOURCE | OF_RECORD},
+	[ASK_PUBLISHED] =
+	{"published", CATALOG_PUBLISHED_SQL, false, OF_TARGET},
+	[ASK_FOREIGN_KEYS] =
+	{"foreign keys", CATALOG_FOREIGN_KEYS_SQL, false, OF_SOURCE | OF_TARGET | OF_RECORD},
+	[ASK_SEQUENCES] =
+	{"sequences", CATALOG_SEQUENCES_SQL, true, OF_SOURCE | OF_TARGET | OF_RECORD},
+	[ASK_SCHEMAS] =
+	{"schemas", CATALOG_SCHEMAS_SQL, true, OF_RECORD},
+};
+
+struct CatalogReader
 {
 	SourceConnection *source;	/* NULL: the target, or what is recorded */
 	SourceRecord *record;		/* to be added to, or read without a source */
-	const char *schemas;		/* text of an array */
+	List	   *schemas;
+	const char *schemas_text;	/* of an array */
+	RowSet	   *answers[QUESTIONS]; /* NULL: not asked */
 	Catalog    *catalog;
 	HTAB	   *tables;			/* OID -> CatalogTable, all of the catalog */
-} CatalogReader;
+};
 
 typedef struct TableEntry
 {
@@ -35,10 +85,13 @@ typedef struct TableEntry
 	CatalogTable *table;
 } TableEntry;
 
-static Catalog *read_catalog(SourceConnection *source, SourceRecord *record,
-							 List *schemas);
-static RowSet *query(CatalogReader *reader, const char *question,
-					 const char *sql, const char *parameter);
+static CatalogReader *ask(SourceConnection *source, SourceRecord *record,
+						  List *schemas);
+static bool is_asked(const CatalogReader *reader, CatalogQuestion question);
+static void send_question(CatalogReader *reader, const char *sql,
+				 const char *parameter);
+static RowSet *receive_answer(CatalogReader *reader, const char *question,
+					   const char *sql, const char *parameter);
 static void leave_schemas(Catalog *catalog, const RowSet *recorded,
 						  List *schemas);
 static HTAB *create_table_hash(void);
@@ -46,91 +99,135 @@ static CatalogTable *find_table(CatalogReader *reader, const char *oid);
 static void read_tables(CatalogReader *reader);
 static void read_sizes(CatalogReader *reader);
 static void read_published(CatalogReader *reader);
-static TypeTable *read_types(CatalogReader *reader, const RowSet *columns);
-static void read_columns(CatalogReader *reader);
+static TypeTable *read_types_and_values(CatalogReader *reader);
+static void add_types(CatalogReader *reader, TypeTable *types,
+					  const char *oids);
+static void read_columns(CatalogReader *reader, TypeTable *types);
 static void read_foreign_keys(CatalogReader *reader);
 static void read_sequences(CatalogReader *reader);
-static void read_sequence_values(CatalogReader *reader);
+static char *sequence_values_sql(const Catalog *catalog);
+static void read_sequence_values(CatalogReader *reader, const char *sql);
 
 Catalog *
 ftm_catalog_read_source(SourceConnection *source, List *schemas)
 {
-	return read_catalog(source, NULL, schemas);
+	return ftm_catalog_receive(ask(source, NULL, schemas));
 }
 
 Catalog *
 ftm_catalog_read_target(List *schemas)
 {
-	return read_catalog(NULL, NULL, schemas);
+	return ftm_catalog_receive(ask(NULL, NULL, schemas));
 }
 
 Catalog *
 ftm_catalog_record_source(SourceConnection *source, List *schemas,
 						  SourceRecord *record)
 {
-	return read_catalog(source, record, schemas);
+	return ftm_catalog_receive(ask(source, record, schemas));
 }
 
 Catalog *
 ftm_catalog_read_record(SourceRecord *record, List *schemas)
 {
-	return read_catalog(NULL, record, schemas);
+	return ftm_catalog_receive(ask(NULL, record, schemas));
 }
 
-static Catalog *
-read_catalog(SourceConnection *source, SourceRecord *record, List *schemas)
+CatalogReader *
+ftm_catalog_ask_source(SourceConnection *source, List *schemas)
 {
-	CatalogReader reader = {0};
-	RowSet	   *rows;
+	return ask(source, NULL, schemas);
+}
 
-	reader.source = source;
-	reader.record = record;
-	reader.schemas = ftm_catalog_array_text(schemas);
-	reader.catalog = palloc0(sizeof(Catalog));
-	reader.tables = create_table_hash();
+static CatalogReader *
+ask(SourceConnection *source, SourceRecord *record, List *schemas)
+{
+	CatalogReader *reader = palloc0(sizeof(CatalogReader));
 
-	rows = query(&reader, "version", CATALOG_VERSION_SQL, NULL);
-	reader.catalog->version = (int) ftm_rowset_int64(rows, 0, 0);
-	rows = query(&reader, "missing schemas", CATALOG_MISSING_SCHEMAS_SQL,
-				 reader.schemas);
-	for (int row = 0; row < rows->nrows; row++)
-		reader.catalog->missing_schemas =
-			lappend(reader.catalog->missing_schemas,
-					ftm_rowset_text(rows, row, 0));
-
-	read_tables(&reader);
-	read_columns(&reader);
-	if (source != NULL || record != NULL)
-		read_sizes(&reader);
-	else
-		read_published(&reader);
-	read_foreign_keys(&reader);
-	read_sequences(&reader);
-	read_sequence_values(&reader);
-	if (record != NULL)
+	reader->source = source;
+	reader->record = record;
+	reader->schemas = schemas;
+	reader->schemas_text = ftm_catalog_array_text(schemas);
+	for (int i = 0; i < QUESTIONS; i++)
 	{
-		rows = query(&reader, "schemas", CATALOG_SCHEMAS_SQL, reader.schemas);
-		if (source == NULL)
-			leave_schemas(reader.catalog, rows, schemas);
+		if (is_asked(reader, i))
+			send_question(reader, questions[i].sql,
+				 questions[i].of_schemas ? reader->schemas_text : NULL);
+	}
+	return reader;
+}
+
+static bool
+is_asked(const CatalogReader *reader, CatalogQuestion question)
+{
+	int			whom = reader->record != NULL ? OF_RECORD :
+		reader->source != NULL ? OF_SOURCE : OF_TARGET;
+
+	return (questions[question].whose & whom) != 0;
+}
+
+/*
+ * What is left to ask when that is answered takes one more round trip, unless
+ * types consist of others.
+ */
+Catalog *
+ftm_catalog_receive(CatalogReader *reader)
+{
+	RowSet	  **answers = reader->answers;
+
+	reader->catalog = palloc0(sizeof(Catalog));
+	reader->tables = create_table_hash();
+	for (int i = 0; i < QUESTIONS; i++)
+	{
+		if (is_asked(reader, i))
+			answers[i] = receive_answer(reader, questions[i].name, questions[i].sql,
+								 questions[i].of_schemas ?
+								 reader->schemas_text : NULL);
 	}
 
-	hash_destroy(reader.tables);
-	return reader.catalog;
+	reader->catalog->version =
+		(int) ftm_rowset_int64(answers[ASK_VERSION], 0, 0);
+	for (int row = 0; row < answers[ASK_MISSING_SCHEMAS]->nrows; row++)
+		reader->catalog->missing_schemas =
+			lappend(reader->catalog->missing_schemas,
+					ftm_rowset_text(answers[ASK_MISSING_SCHEMAS], row, 0));
+	read_tables(reader);
+	if (answers[ASK_SIZES] != NULL)
+		read_sizes(reader);
+	if (answers[ASK_PUBLISHED] != NULL)
+		read_published(reader);
+	read_foreign_keys(reader);
+	read_sequences(reader);
+
+	read_columns(reader, read_types_and_values(reader));
+	if (answers[ASK_SCHEMAS] != NULL && reader->source == NULL)
+		leave_schemas(reader->catalog, answers[ASK_SCHEMAS], reader->schemas);
+
+	hash_destroy(reader->tables);
+	return reader->catalog;
 }
 
-/* parameter: $1, NULL if sql has none. */
-static RowSet *
-query(CatalogReader *reader, const char *question, const char *sql,
-	  const char *parameter)
+/* parameter: $1, NULL if sql has none.  Only a source is asked ahead. */
+static void
+send_question(CatalogReader *reader, const char *sql, const char *parameter)
 {
-	int			nparams = parameter != NULL ? 1 : 0;
+	if (reader->source != NULL)
+		ftm_source_send_query(reader->source, sql, parameter != NULL ? 1 : 0,
+							  &parameter);
+}
+
+/* In the order in which the source was asked. */
+static RowSet *
+receive_answer(CatalogReader *reader, const char *question, const char *sql,
+			   const char *parameter)
+{
 	RowSet	   *rows;
 
 	if (reader->source == NULL && reader->record != NULL)
 		return ftm_record_answer(reader->record, question);
 	if (reader->source == NULL)
-		return ftm_target_query(sql, nparams, &parameter);
-	rows = ftm_source_query(reader->source, sql, nparams, &parameter);
+		return ftm_target_query(sql, parameter != NULL ? 1 : 0, &parameter);
+	rows = ftm_source_receive(reader->source);
 	if (reader->record != NULL)
 		ftm_record_add(reader->record, question, rows);
 	return rows;
@@ -231,7 +328,7 @@ find_table(CatalogReader *reader, const char *oid)
 static void
 read_tables(CatalogReader *reader)
 {
-	RowSet	   *rows = query(reader, "tables", CATALOG_TABLES_SQL, reader->schemas);
+	const RowSet *rows = reader->answers[ASK_TABLES];
 	Catalog    *catalog = reader->catalog;
 
 	for (int row = 0; row < rows->nrows; row++)
@@ -273,7 +370,7 @@ read_tables(CatalogReader *reader)
 static void
 read_sizes(CatalogReader *reader)
 {
-	RowSet	   *rows = query(reader, "sizes", CATALOG_SIZES_SQL, reader->schemas);
+	const RowSet *rows = reader->answers[ASK_SIZES];
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
@@ -289,7 +386,7 @@ read_sizes(CatalogReader *reader)
 static void
 read_published(CatalogReader *reader)
 {
-	RowSet	   *rows = query(reader, "published", CATALOG_PUBLISHED_SQL, NULL);
+	const RowSet *rows = reader->answers[ASK_PUBLISHED];
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
@@ -300,40 +397,60 @@ read_published(CatalogReader *reader)
 	}
 }
 
-/* The types of these rows of CATALOG_COLUMNS_SQL, to the last part. */
+/*
+ * The types of the columns, to the last part.  Values of sequences, since these
+ * are known, share the round trip.
+ */
 static TypeTable *
-read_types(CatalogReader *reader, const RowSet *columns)
+read_types_and_values(CatalogReader *reader)
 {
+	const RowSet *columns = reader->answers[ASK_COLUMNS];
 	TypeTable  *types = ftm_catalog_type_table(reader->catalog->version);
 	List	   *missing = NIL;
+	char	   *oids;
+	char	   *values_sql = sequence_values_sql(reader->catalog);
 
 	for (int row = 0; row < columns->nrows; row++)
 		missing = lappend(missing, ftm_rowset_text(columns, row, 3));
-	while (missing != NIL)
+	oids = ftm_catalog_array_text(missing);
+	if (missing != NIL)
+		send_question(reader, CATALOG_TYPES_SQL, oids);
+	if (values_sql != NULL)
+		send_question(reader, values_sql, NULL);
+	if (missing != NIL)
+		add_types(reader, types, oids);
+	if (values_sql != NULL)
+		read_sequence_values(reader, values_sql);
+
+	while ((missing = ftm_catalog_type_missing(types)) != NIL)
 	{
-		RowSet	   *rows = query(reader, "types", CATALOG_TYPES_SQL,
-								   ftm_catalog_array_text(missing));
-
-		if (rows->nrows == 0)
-			elog(ERROR, "types of columns are not in pg_type");
-		ftm_catalog_type_add(types, rows);
-		missing = ftm_catalog_type_missing(types);
-
 		/* A record has answered all that it was asked, and says it again. */
-		if (missing != NIL && reader->source == NULL && reader->record != NULL)
+		if (reader->source == NULL && reader->record != NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 					 errmsg("the export does not say what type %s is",
 							(char *) linitial(missing))));
+		oids = ftm_catalog_array_text(missing);
+		send_question(reader, CATALOG_TYPES_SQL, oids);
+		add_types(reader, types, oids);
 	}
 	return types;
 }
 
 static void
-read_columns(CatalogReader *reader)
+add_types(CatalogReader *reader, TypeTable *types, const char *oids)
 {
-	RowSet	   *rows = query(reader, "columns", CATALOG_COLUMNS_SQL, reader->schemas);
-	TypeTable  *types = read_types(reader, rows);
+	RowSet	   *rows = receive_answer(reader, "types", CATALOG_TYPES_SQL, oids);
+
+	if (rows->nrows == 0)
+		elog(ERROR, "types of columns are not in pg_type");
+	ftm_catalog_type_add(types, rows);
+}
+
+static void
+read_columns(CatalogReader *reader, TypeTable *types)
+{
+	const RowSet *rows = reader->answers[ASK_COLUMNS];
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
@@ -363,7 +480,7 @@ read_columns(CatalogReader *reader)
 static void
 read_foreign_keys(CatalogReader *reader)
 {
-	RowSet	   *rows = query(reader, "foreign keys", CATALOG_FOREIGN_KEYS_SQL, NULL);
+	const RowSet *rows = reader->answers[ASK_FOREIGN_KEYS];
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
@@ -393,7 +510,7 @@ read_foreign_keys(CatalogReader *reader)
 static void
 read_sequences(CatalogReader *reader)
 {
-	RowSet	   *rows = query(reader, "sequences", CATALOG_SEQUENCES_SQL, reader->schemas);
+	const RowSet *rows = reader->answers[ASK_SEQUENCES];
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
@@ -416,18 +533,17 @@ read_sequences(CatalogReader *reader)
 }
 
 /*
- * All values in one query.  A sequence's state is in its own relation only:
+ * All values in one query, NULL if there are none.  A sequence's state is in its own relation only:
  * pg_sequences does not tell a value set but not yet called.
  */
-static void
-read_sequence_values(CatalogReader *reader)
+static char *
+sequence_values_sql(const Catalog *catalog)
 {
 	StringInfoData sql;
-	RowSet	   *rows;
 	ListCell   *lc;
 
 	initStringInfo(&sql);
-	foreach(lc, reader->catalog->sequences)
+	foreach(lc, catalog->sequences)
 	{
 		CatalogSequence *sequence = lfirst(lc);
 		char	   *name = ftm_catalog_quote_qualified(sequence->schema,
@@ -439,10 +555,15 @@ read_sequence_values(CatalogReader *reader)
 			appendStringInfoString(&sql, " UNION ALL ");
 		appendStringInfo(&sql, CATALOG_SEQUENCE_VALUE_SQL, sequence->oid, name);
 	}
-	if (sql.len == 0)
-		return;
+	return sql.len > 0 ? sql.data : NULL;
+}
 
-	rows = query(reader, "sequence values", sql.data, NULL);
+static void
+read_sequence_values(CatalogReader *reader, const char *sql)
+{
+	RowSet	   *rows = receive_answer(reader, "sequence values", sql, NULL);
+	ListCell   *lc;
+
 	foreach(lc, reader->catalog->sequences)
 	{
 		CatalogSequence *sequence = lfirst(lc);

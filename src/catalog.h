@@ -157,6 +157,15 @@ extern Catalog *ftm_catalog_read_source(SourceConnection *source,
 extern Catalog *ftm_catalog_read_target(List *schemas);
 
 /*
+ * The source's in two halves, as with ftm_source_send_query().
+ */
+typedef struct CatalogReader CatalogReader;
+
+extern CatalogReader *ftm_catalog_ask_source(SourceConnection *source,
+											 List *schemas);
+extern Catalog *ftm_catalog_receive(CatalogReader *reader);
+
+/*
  * Read the source's, and record all answers; and read a catalog from a record
  * instead of a source.  The record may be of more schemas.
  */

@@ -84,6 +84,7 @@ static const Check checks[] =
 	{"freeze", NEEDS_PLAN, true, false, ftm_check_freeze},
 };
 
+static void make_for_run(Preflight *preflight, bool of_source);
 static bool is_possible(const Preflight *preflight, const Check *check);
 static bool needs_connection(const Check *check);
 static ErrorData *make_guarded(Preflight *preflight,
@@ -151,7 +152,23 @@ ftm_check(PG_FUNCTION_ARGS)
 }
 
 void
+ftm_check_run_source(Preflight *preflight)
+{
+	make_for_run(preflight, true);
+}
+
+void
 ftm_check_run(Preflight *preflight)
+{
+	make_for_run(preflight, false);
+}
+
+/*
+ * Make the checks of a run, either those of the source as such or the others,
+ * and raise what has failed.
+ */
+static void
+make_for_run(Preflight *preflight, bool of_source)
 {
 	preflight->for_run = true;
 	preflight->context = CurrentMemoryContext;
@@ -161,8 +178,7 @@ ftm_check_run(Preflight *preflight)
 		const Check *check = &checks[i];
 		ErrorData  *error;
 
-		if (!check->for_run || (preflight->record != NULL &&
-								needs_connection(check)))
+		if (!check->for_run || needs_connection(check) != of_source)
 			continue;
 		preflight->check = check->name;
 		if (!is_possible(preflight, check))
@@ -171,7 +187,8 @@ ftm_check_run(Preflight *preflight)
 		if (error != NULL)
 			ReThrowError(error);
 	}
-	report_warnings(preflight);
+	if (!of_source)
+		report_warnings(preflight);
 	raise_failures(preflight);
 }
 
@@ -298,6 +315,7 @@ reconnect(Preflight *preflight)
 	preflight->source = NULL;
 	preflight->source = ftm_source_connect(preflight->server,
 										   preflight->context);
+	ftm_source_await(preflight->source);
 }
 
 void

@@ -61,6 +61,7 @@ typedef struct Preflight
 	SourceActivity *activity;	/* just before the snapshot */
 	TimestampTz activity_time;	/* when that was */
 	char	   *snapshot;		/* exported by source */
+	CatalogReader *reader;		/* for_run: source was asked for its catalog */
 	MigrationPlan *plan;
 
 	const char *check;			/* name of the check being made */
@@ -69,14 +70,16 @@ typedef struct Preflight
 } Preflight;
 
 /*
- * The preflight of a run: connects, exports the snapshot and builds the plan,
- * all of which it leaves in preflight, in the current memory context.  Makes
- * only the checks that are cheap and tell for sure that the run would fail;
- * raises what failed as one error, and what is worth knowing as warnings.
- * Keeps no lock on a table.  Errors of connecting and reading are raised as
- * they are.  With catalog and record set, for the run of an import: nothing is
- * connected.
+ * The preflight of a run, in two parts.  The first exports the snapshot of a
+ * source that is connected already, the second builds the plan; all of that is
+ * left in preflight, in the current memory context.  Only those checks are
+ * made that are cheap and tell for sure that the run would fail.  Each part
+ * raises what failed as one error, the second also raises what is worth knowing
+ * as warnings.  Keeps no lock on a table.  Errors of reading are raised as they
+ * are.  With catalog and record set, for the run of an import, there is no
+ * source, and no first part.
  */
+extern void ftm_check_run_source(Preflight *preflight);
 extern void ftm_check_run(Preflight *preflight);
 
 /* What a check says.  hint: NULL for CHECK_PASS only. */

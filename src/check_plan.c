@@ -54,6 +54,10 @@ ftm_check_schema(Preflight *preflight)
 	preflight->plan = preflight->catalog != NULL ?
 		ftm_plan_build_for(preflight->scope, preflight->catalog,
 						   preflight->unmapped) :
+		preflight->reader != NULL ?
+		ftm_plan_build_for(preflight->scope,
+						   ftm_catalog_receive(preflight->reader),
+						   preflight->unmapped) :
 		ftm_plan_build(preflight->scope, preflight->source,
 					   preflight->unmapped);
 	report_topic(preflight, PLAN_SCHEMA,
@@ -474,10 +478,10 @@ add_extension(List *extensions, const CatalogType *type)
 void
 ftm_check_encoding(Preflight *preflight)
 {
-	RowSet	   *rows = preflight->record != NULL ?
-		ftm_record_answer(preflight->record, CATALOG_ENCODING_QUESTION) :
-		ftm_source_query(preflight->source, CATALOG_ENCODING_SQL, 0, NULL);
-	const char *source = ftm_rowset_text(rows, 0, 0);
+	const char *source = preflight->record != NULL ?
+		ftm_rowset_text(ftm_record_answer(preflight->record,
+										  CATALOG_ENCODING_QUESTION), 0, 0) :
+		ftm_source_parameter(preflight->source, "server_encoding");
 	const char *target = GetDatabaseEncodingName();
 	char	   *detail;
 	char	   *hint;

@@ -27,8 +27,13 @@
 
 static int64 free_connections(Preflight *preflight, char **limit);
 static char *backend_pid(SourceConnection *source);
-static void read_activity(Preflight *preflight);
+static void send_snapshot(Preflight *preflight);
 
+/*
+ * What a run wants to know of the source anyway travels with the first query,
+ * since it does not depend on the answer: see ftm_check_snapshot() and
+ * ftm_check_schema().
+ */
 void
 ftm_check_connection(Preflight *preflight)
 {
@@ -36,11 +41,19 @@ ftm_check_connection(Preflight *preflight)
 
 	if (preflight->server == NULL)
 		preflight->server = ftm_options_source_server(preflight->scope->source);
-	preflight->source = ftm_source_connect(preflight->server,
-										   preflight->context);
-	rows = ftm_source_query(preflight->source,
-							"SELECT current_user, pg_catalog.current_database()",
-							0, NULL);
+	if (preflight->source == NULL)
+		preflight->source = ftm_source_connect(preflight->server,
+											   preflight->context);
+	ftm_source_send_query(preflight->source,
+						  "SELECT current_user, pg_catalog.current_database()",
+						  0, NULL);
+	if (preflight->for_run)
+	{
+		send_snapshot(preflight);
+		preflight->reader = ftm_catalog_ask_source(preflight->source,
+												   preflight->scope->schemas);
+	}
+	rows = ftm_source_receive(preflight->source);
 	ftm_check_pass(preflight,
 				   psprintf("Role %s is connected to database %s.",
 							quote_identifier(ftm_rowset_value(rows, 0, 0)),
@@ -88,10 +101,8 @@ ftm_check_encryption(Preflight *preflight)
 void
 ftm_check_server_version(Preflight *preflight)
 {
-	RowSet	   *rows = ftm_source_query(preflight->source,
-										"SELECT pg_catalog.current_setting('server_version')",
-										0, NULL);
-	char	   *version = ftm_rowset_value(rows, 0, 0);
+	const char *version = ftm_source_parameter(preflight->source,
+											   "server_version");
 
 	if (ftm_source_version(preflight->source) >= OLDEST_SOURCE_VERSION)
 	{
@@ -126,6 +137,7 @@ ftm_check_connection_limit(Preflight *preflight)
 
 	preflight->second = ftm_source_connect(preflight->server,
 										   preflight->context);
+	ftm_source_await(preflight->second);
 	available = free_connections(preflight, &limit) + 2;
 	if (available < wanted)
 		ftm_check_fail(preflight, ERRCODE_TOO_MANY_CONNECTIONS,
@@ -224,8 +236,11 @@ backend_pid(SourceConnection *source)
 void
 ftm_check_snapshot(Preflight *preflight)
 {
-	read_activity(preflight);
-	preflight->snapshot = ftm_source_export_snapshot(preflight->source);
+	if (!preflight->for_run)
+		send_snapshot(preflight);
+	preflight->activity = ftm_freeze_receive(preflight->source);
+	preflight->activity_time = GetCurrentTimestamp();
+	preflight->snapshot = ftm_source_receive_export(preflight->source);
 	if (preflight->for_run)
 		return;
 	if (preflight->second == NULL)
@@ -236,6 +251,7 @@ ftm_check_snapshot(Preflight *preflight)
 		return;
 	}
 	ftm_source_import_snapshot(preflight->second, preflight->snapshot);
+	ftm_source_await(preflight->second);
 	ftm_source_disconnect(preflight->second);
 	preflight->second = NULL;
 	ftm_check_pass(preflight, "A second connection sees the snapshot of the first one.");
@@ -268,7 +284,11 @@ ftm_check_freeze(Preflight *preflight)
 		return;
 	}
 	if (preflight->activity == NULL)
-		read_activity(preflight);
+	{
+		preflight->activity = ftm_freeze_read(preflight->source,
+											  preflight->scope->schemas);
+		preflight->activity_time = GetCurrentTimestamp();
+	}
 	/* The other checks have taken part of the time already. */
 	ftm_wait_until(TimestampTzPlusMilliseconds(preflight->activity_time,
 											   WATCH_MILLISECONDS));
@@ -292,9 +312,8 @@ ftm_check_freeze(Preflight *preflight)
 }
 
 static void
-read_activity(Preflight *preflight)
+send_snapshot(Preflight *preflight)
 {
-	preflight->activity = ftm_freeze_read(preflight->source,
-										  preflight->scope->schemas);
-	preflight->activity_time = GetCurrentTimestamp();
+	ftm_freeze_send(preflight->source, preflight->scope->schemas);
+	ftm_source_send_export(preflight->source);
 }

@@ -27,6 +27,7 @@
 #include "ftmigrate.h"
 #include "pool.h"
 #include "scope.h"
+#include "step.h"
 #include "target.h"
 #include "task.h"
 #include "verify_schema.h"
@@ -350,7 +351,6 @@ make_task(ExportFile *file)
 static void
 write_files(Exporter *exporter)
 {
-	StringInfoData open;
 	List	   *tasks = NIL;
 	ListCell   *lc;
 
@@ -360,12 +360,9 @@ write_files(Exporter *exporter)
 		tasks = lappend(tasks, make_task(exporter->users));
 
 	exporter->pool = ftm_pool_start(Min(ftm_workers, list_length(tasks)));
-	initStringInfo(&open);
-	pq_sendint64(&open, 0);		/* no run */
-	pq_sendint32(&open, exporter->server->serverid);
-	ftm_task_put_string(&open, exporter->server->name);
-	ftm_task_put_string(&open, exporter->snapshot);
-	ftm_pool_broadcast(exporter->pool, COMMAND_OPEN_SOURCE, &open);
+	ftm_step_open_sources(exporter->pool, exporter->server);
+	ftm_step_set_snapshot(exporter->pool, exporter->snapshot);
+	ftm_step_join_run(exporter->pool, 0);
 	ftm_pool_run(exporter->pool, tasks);
 	ftm_pool_end(exporter->pool);
 }

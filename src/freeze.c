@@ -123,11 +123,26 @@ typedef struct Findings
 SourceActivity *
 ftm_freeze_read(SourceConnection *source, List *schemas)
 {
-	SourceActivity *activity = palloc(sizeof(SourceActivity));
+	ftm_freeze_send(source, schemas);
+	return ftm_freeze_receive(source);
+}
+
+void
+ftm_freeze_send(SourceConnection *source, List *schemas)
+{
 	const char *params[1] = {ftm_catalog_array_text(schemas)};
 
-	activity->server = ftm_source_query(source, ACTIVITY_SQL, 0, NULL);
-	activity->tables = ftm_source_query(source, ACTIVITY_TABLES_SQL, 1, params);
+	ftm_source_send_query(source, ACTIVITY_SQL, 0, NULL);
+	ftm_source_send_query(source, ACTIVITY_TABLES_SQL, 1, params);
+}
+
+SourceActivity *
+ftm_freeze_receive(SourceConnection *source)
+{
+	SourceActivity *activity = palloc(sizeof(SourceActivity));
+
+	activity->server = ftm_source_receive(source);
+	activity->tables = ftm_source_receive(source);
 	return activity;
 }
 

@@ -27,6 +27,10 @@ typedef struct SourceActivity SourceActivity;
 extern SourceActivity *ftm_freeze_read(SourceConnection *source,
 									   List *schemas);
 
+/* The same in two halves, as with ftm_source_send_query(). */
+extern void ftm_freeze_send(SourceConnection *source, List *schemas);
+extern SourceActivity *ftm_freeze_receive(SourceConnection *source);
+
 /*
  * Which tables of the plan are written to by transactions that are open, or
  * were written to between two moments, as far as that was counted; NULL if none

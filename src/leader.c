@@ -52,7 +52,7 @@ static ErrorData *try_attempt(Leader *leader,
 static void prepare_repetition(Leader *leader, const ErrorData *loss);
 static void plan_only(Leader *leader);
 static void run_plan(Leader *leader);
-static void start_loaders(Leader *leader, int wanted);
+static void start_loaders(Leader *leader);
 static void verify_plan(Leader *leader);
 static void check_and_plan(Leader *leader);
 static void connect_source(Leader *leader);
@@ -65,6 +65,7 @@ static void roll_back_earlier_run(Leader *leader);
 static char *options_text(const RunOptions *options);
 static bool begin_run(Leader *leader);
 static void carry_out(Leader *leader);
+static void end_pool_after_failure(Leader *leader, const ErrorData *error);
 static void record_failure(Leader *leader, const ErrorData *error);
 static void end_run(Leader *leader, const char *status);
 
@@ -127,8 +128,8 @@ do_persistently(Leader *leader, void (*attempt) (Leader *leader))
 			return;
 		if (!is_loss(leader, error) || leader->attempt >= ftm_retries)
 		{
-			if (leader->run_id != 0)
-				record_failure(leader, error);
+			if (leader->pool != NULL)
+				end_pool_after_failure(leader, error);
 			ReThrowError(error);
 		}
 		loss = error;
@@ -233,13 +234,14 @@ plan_only(Leader *leader)
 static void
 run_plan(Leader *leader)
 {
-	bool		first = leader->pool == NULL;
-
+	/* Workers start and connect while the plan is made under the snapshot. */
+	start_loaders(leader);
 	check_and_plan(leader);
 	refuse_locked_tables(leader->plan);
-	start_loaders(leader, Min(leader->workers,
-							  Max(1, list_length(leader->plan->tables))));
-	if (first)
+	ftm_pool_check_size(leader->pool,
+						Min(leader->workers,
+							Max(1, list_length(leader->plan->tables))));
+	if (leader->run_id == 0)
 		leader->with_users = leader->options->users &&
 			ftm_user_step_is_possible(leader->options->auth_server);
 	if (leader->with_users)
@@ -259,12 +261,12 @@ run_plan(Leader *leader)
  * The pool outlives an attempt, its loaders do not.
  */
 static void
-start_loaders(Leader *leader, int wanted)
+start_loaders(Leader *leader)
 {
 	if (leader->pool != NULL)
 		ftm_pool_restart_loaders(leader->pool);
 	else
-		leader->pool = ftm_pool_start(wanted);
+		leader->pool = ftm_pool_begin(leader->workers);
 }
 
 List *
@@ -297,12 +299,16 @@ verify_plan(Leader *leader)
 	ImportDirectory *import = leader->options->import;
 	VerifyResult *freeze;
 
-	/* Workers start and connect while the plan is made under the snapshot. */
-	start_loaders(leader, leader->workers);
-	connect_source(leader);
-	ftm_step_begin_open_sources(leader);
+	start_loaders(leader);
+	ftm_pool_check_size(leader->pool, leader->workers);
+	if (leader->server != NULL)
+	{
+		connect_source(leader);
+		leader->snapshot = ftm_source_export_snapshot(leader->source);
+		ftm_step_set_snapshot(leader->pool, leader->snapshot);
+	}
 	plan_verification(leader);
-	ftm_pool_await_all(leader->pool);
+	ftm_step_join_run(leader->pool, 0);
 	if (leader->source != NULL &&
 		GetForeignServerByName(DEFAULT_AUTH_SERVER, true) != NULL &&
 		ftm_user_step_was_done())
@@ -356,25 +362,34 @@ check_and_plan(Leader *leader)
 											   options->scope->schemas);
 		preflight.record = options->import->record;
 	}
+	else
+	{
+		connect_source(leader);
+		preflight.source = leader->source;
+		ftm_check_run_source(&preflight);
+		leader->snapshot = preflight.snapshot;
+		if (leader->pool != NULL)
+			ftm_step_set_snapshot(leader->pool, leader->snapshot);
+	}
 	ftm_check_run(&preflight);
 
-	leader->source = preflight.source;
 	leader->activity = preflight.activity;
-	leader->snapshot = preflight.snapshot;
 	leader->plan = preflight.plan;
 	leader->checks = preflight.results;
 	if (options->import != NULL)
 		ftm_import_adapt_plan(options->import, leader->plan);
 }
 
-/* The verification of an import may do without a source. */
+/*
+ * The workers follow once the source has let the leader in: a wrong password is
+ * not tried several times.
+ */
 static void
 connect_source(Leader *leader)
 {
-	if (leader->server == NULL)
-		return;
 	leader->source = ftm_source_connect(leader->server, CurrentMemoryContext);
-	leader->snapshot = ftm_source_export_snapshot(leader->source);
+	if (leader->pool != NULL)
+		ftm_step_open_sources(leader->pool, leader->server);
 }
 
 /*
@@ -563,7 +578,7 @@ carry_out(Leader *leader)
 	if (leader->activity != NULL)
 		ftm_freeze_record(leader->pool, leader->activity, false);
 	ftm_progress_begin_step(leader->pool, "load tables");
-	ftm_step_open_sources(leader);
+	ftm_step_join_run(leader->pool, leader->run_id);
 	ftm_step_invalidate_keys(leader);
 	ftm_step_load_tables(leader);
 	ftm_progress_begin_step(leader->pool, "set sequences");
@@ -705,23 +720,20 @@ begin_run(Leader *leader)
 }
 
 /*
- * Stop everything, then have the keeper write down why.  The loaders' locks
- * and source connections are gone before the caller sees the error.
+ * Stop everything, then have the keeper write down why, if there is a run.  The
+ * loaders' locks and source connections are gone before the caller sees the
+ * error.
  */
 static void
-record_failure(Leader *leader, const ErrorData *error)
+end_pool_after_failure(Leader *leader, const ErrorData *error)
 {
-	StringInfoData failure;
-
 	PG_TRY();
 	{
 		ftm_pool_stop_loaders(leader->pool);
-		initStringInfo(&failure);
-		ftm_task_put_string(&failure, ftm_pool_failed_object(leader->pool));
-		ftm_task_put_string(&failure, unpack_sql_state(error->sqlerrcode));
-		ftm_task_put_string(&failure, error->message);
-		(void) ftm_pool_call(leader->pool, POOL_KEEPER, COMMAND_FAIL_RUN,
-							 &failure);
+		if (leader->run_id != 0)
+			record_failure(leader, error);
+		else
+			ftm_pool_end(leader->pool);
 	}
 	PG_CATCH();
 	{
@@ -730,6 +742,19 @@ record_failure(Leader *leader, const ErrorData *error)
 		FlushErrorState();
 	}
 	PG_END_TRY();
+}
+
+static void
+record_failure(Leader *leader, const ErrorData *error)
+{
+	StringInfoData failure;
+
+	initStringInfo(&failure);
+	ftm_task_put_string(&failure, ftm_pool_failed_object(leader->pool));
+	ftm_task_put_string(&failure, unpack_sql_state(error->sqlerrcode));
+	ftm_task_put_string(&failure, error->message);
+	(void) ftm_pool_call(leader->pool, POOL_KEEPER, COMMAND_FAIL_RUN,
+						 &failure);
 }
 
 static void

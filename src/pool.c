@@ -39,7 +39,7 @@ typedef struct PoolWorker
 	BackgroundWorkerHandle *handle; /* NULL once known to have stopped */
 	shm_mq_handle *commands;
 	shm_mq_handle *answers;
-	bool		busy;			/* a command has been sent and not answered */
+	int			unanswered;		/* commands that have been sent */
 	const PoolTask *task;		/* what it is busy with, if a task */
 	int			position;		/* of the task among those of its step, from 1 */
 } PoolWorker;
@@ -71,9 +71,10 @@ static void report_no_workers(void) pg_attribute_noreturn();
 static void terminate_workers(dsm_segment *segment, Datum arg);
 static void send_command(WorkerPool *pool, int index, WorkerCommand command,
 						 StringInfo payload);
+static void receive_from_one(WorkerPool *pool, int index);
 static int	receive_result(WorkerPool *pool);
 static void wait_for_message(WorkerPool *pool);
-static bool receive_from(WorkerPool *pool, int index);
+static char receive_from(WorkerPool *pool, int index);
 static void relay_message(WorkerPool *pool, int index, StringInfo message,
 						  char type);
 static void remember_failed_object(WorkerPool *pool, int index);
@@ -82,6 +83,15 @@ static void report_lost_worker(WorkerPool *pool, int index)
 
 WorkerPool *
 ftm_pool_start(int nloaders)
+{
+	WorkerPool *pool = ftm_pool_begin(nloaders);
+
+	ftm_pool_check_size(pool, nloaders);
+	return pool;
+}
+
+WorkerPool *
+ftm_pool_begin(int nloaders)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 	WorkerPool *pool = palloc0(sizeof(WorkerPool));
@@ -97,17 +107,20 @@ ftm_pool_start(int nloaders)
 
 	while (pool->nworkers < wanted && start_worker(pool, pool->nworkers))
 		pool->nworkers++;
+	MemoryContextSwitchTo(old);
+	return pool;
+}
 
+void
+ftm_pool_check_size(const WorkerPool *pool, int nloaders)
+{
 	if (pool->nworkers < 2)
 		report_no_workers();
-	if (pool->nworkers < wanted)
+	if (pool->nworkers - 1 < nloaders)
 		ereport(NOTICE,
 				(errmsg("running with %d workers instead of %d",
 						pool->nworkers - 1, nloaders),
 				 errhint("Raise max_worker_processes for more.")));
-
-	MemoryContextSwitchTo(old);
-	return pool;
 }
 
 void
@@ -281,17 +294,8 @@ ftm_pool_call(WorkerPool *pool, int worker, WorkerCommand command,
 			  StringInfo payload)
 {
 	send_command(pool, worker, command, payload);
-	while (receive_result(pool) != worker)
-		elog(ERROR, "unexpected answer from a background worker");
+	receive_from_one(pool, worker);
 	return &pool->message;
-}
-
-void
-ftm_pool_broadcast(WorkerPool *pool, WorkerCommand command,
-				   StringInfo payload)
-{
-	ftm_pool_send_all(pool, command, payload);
-	ftm_pool_await_all(pool);
 }
 
 void
@@ -305,7 +309,10 @@ void
 ftm_pool_await_all(WorkerPool *pool)
 {
 	for (int i = POOL_KEEPER + 1; i < pool->nworkers; i++)
-		(void) receive_result(pool);
+	{
+		while (pool->workers[i].unanswered > 0)
+			(void) receive_result(pool);
+	}
 }
 
 void
@@ -323,7 +330,7 @@ ftm_pool_run(WorkerPool *pool, List *tasks)
 		for (index = POOL_KEEPER + 1;
 			 index < pool->nworkers && next < list_length(tasks); index++)
 		{
-			if (pool->workers[index].busy)
+			if (pool->workers[index].unanswered > 0)
 				continue;
 			pool->workers[index].task = list_nth(tasks, next++);
 			pool->workers[index].position = next;
@@ -387,11 +394,27 @@ send_command(WorkerPool *pool, int index, WorkerCommand command,
 					 false, true) != SHM_MQ_SUCCESS)
 	{
 		/* It may have sent the reason before it went. */
-		while (receive_from(pool, index))
+		while (receive_from(pool, index) != '\0')
 			;
 		report_lost_worker(pool, index);
 	}
-	pool->workers[index].busy = true;
+	pool->workers[index].unanswered++;
+}
+
+/*
+ * Wait for the result of the last command to one worker.  What the others say
+ * meanwhile is left for later: their errors belong to the step that waits for
+ * them.
+ */
+static void
+receive_from_one(WorkerPool *pool, int index)
+{
+	while (pool->workers[index].unanswered > 0)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (receive_from(pool, index) == '\0')
+			wait_for_message(pool);
+	}
 }
 
 /*
@@ -403,15 +426,17 @@ receive_result(WorkerPool *pool)
 {
 	for (;;)
 	{
+		char		type;
+
 		CHECK_FOR_INTERRUPTS();
 
 		for (int i = 0; i < pool->nworkers; i++)
 		{
 			if (pool->workers[i].handle == NULL)
 				continue;
-			while (receive_from(pool, i))
+			while ((type = receive_from(pool, i)) != '\0')
 			{
-				if (!pool->workers[i].busy)
+				if (type == 'D')
 					return i;
 			}
 		}
@@ -447,10 +472,10 @@ wait_for_message(WorkerPool *pool)
 }
 
 /*
- * Take one message of one worker, if there is one, and act on it: false if
- * there is none.  A result clears the worker's busy flag.
+ * Take one message of one worker, if there is one, and act on it.  Returns its
+ * type, '\0' if there is none.
  */
-static bool
+static char
 receive_from(WorkerPool *pool, int index)
 {
 	PoolWorker *worker = &pool->workers[index];
@@ -461,7 +486,7 @@ receive_from(WorkerPool *pool, int index)
 	switch (shm_mq_receive(worker->answers, &length, &data, true))
 	{
 		case SHM_MQ_WOULD_BLOCK:
-			return false;
+			return '\0';
 		case SHM_MQ_DETACHED:
 			report_lost_worker(pool, index);
 		case SHM_MQ_SUCCESS:
@@ -473,10 +498,10 @@ receive_from(WorkerPool *pool, int index)
 	appendBinaryStringInfo(&pool->message, data, (int) length);
 	type = pool->message.data[pool->message.cursor++];
 	if (type == 'D')
-		worker->busy = false;
+		worker->unanswered--;
 	else
 		relay_message(pool, index, &pool->message, type);
-	return true;
+	return type;
 }
 
 /*

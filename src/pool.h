@@ -38,6 +38,8 @@ typedef enum WorkerCommand
 	COMMAND_DELETE_USERS = 'D',
 	COMMAND_ROLL_BACK = 'Z',
 	COMMAND_OPEN_SOURCE = 'O',
+	COMMAND_SET_SNAPSHOT = 'T',
+	COMMAND_JOIN_RUN = 'Y',
 	COMMAND_INVALIDATE_KEYS = 'I',
 	COMMAND_LOAD_TABLE = 'L',
 	COMMAND_EXPORT_TABLE = 'J',
@@ -102,6 +104,13 @@ typedef struct PoolTask
  */
 extern WorkerPool *ftm_pool_start(int nloaders);
 
+/*
+ * The same in two halves: the first starts as many as it can, the second says
+ * or complains that nloaders are more.
+ */
+extern WorkerPool *ftm_pool_begin(int nloaders);
+extern void ftm_pool_check_size(const WorkerPool *pool, int nloaders);
+
 extern int	ftm_pool_loaders(const WorkerPool *pool);
 
 /*
@@ -114,17 +123,15 @@ extern void ftm_pool_set_tick(WorkerPool *pool, int interval,
 
 /*
  * Send a command to one worker and wait for its result, which is valid until
- * the next call.
+ * the next call.  Commands sent to it before are done first.
  */
 extern StringInfo ftm_pool_call(WorkerPool *pool, int worker,
 								WorkerCommand command, StringInfo payload);
 
 /*
- * Send the same command to all loaders and wait for all of them; or do
- * something that does not use the pool before waiting.
+ * Send the same command to all loaders; wait for all of them to have done what
+ * was sent.
  */
-extern void ftm_pool_broadcast(WorkerPool *pool, WorkerCommand command,
-							   StringInfo payload);
 extern void ftm_pool_send_all(WorkerPool *pool, WorkerCommand command,
 							  StringInfo payload);
 extern void ftm_pool_await_all(WorkerPool *pool);

@@ -11,6 +11,11 @@
  * - libpq's memory is malloc'd.  A connection and its pending result belong to
  *   a SourceConnection in a memory context whose reset callback frees them, so
  *   that an error anywhere leaks neither.  The callback must not throw.
+ * - A round trip may take a tenth of a second.  So queries are sent in libpq's
+ *   pipeline mode, each with a synchronization point of its own: any number may
+ *   be on their way, and an error of one does not concern the others.  What was
+ *   sent without anybody waiting for it, such as BEGIN, is judged when an answer
+ *   behind it is received.  COPY is not possible in that mode.
  * - The source is only read: SELECT, COPY ... TO STDOUT, SET and transaction
  *   statements, under default_transaction_read_only.
  * - The connection string never appears in a message.
@@ -19,9 +24,6 @@
  */
 #include "postgres.h"
 
-#include <errno.h>
-
-#include "libpq-fe.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
@@ -32,20 +34,7 @@
 
 #include "compat.h"
 #include "ftmigrate.h"
-#include "source.h"
-
-struct SourceConnection
-{
-	PGconn	   *connection;		/* NULL once closed */
-	PGresult   *result;			/* being looked at, freed on error */
-	char	   *copy_data;		/* libpq's buffer of the last COPY message */
-	bool		copy_starting;	/* COPY was sent, and not answered yet */
-	int			copy_columns;	/* what is expected of the answer */
-	bool		copy_binary;
-	char	   *server_name;	/* of the foreign server, for messages */
-	bool		holds_fd;		/* AcquireExternalFD() succeeded */
-	MemoryContextCallback callback;
-};
+#include "source_private.h"
 
 /*
  * Settings of every source session.  The timeouts are read back afterwards:
@@ -85,45 +74,70 @@ static const char timeouts_sql[] =
 	"  'transaction_timeout')"
 	"   AND setting OPERATOR(pg_catalog.<>) '0'";
 
+static const char begin_sql[] =
+	"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+
 static void ignore_notice(void *arg, const PGresult *result);
 static void close_connection(void *arg);
-static void connect_to_server(SourceConnection *source,
+static void start_connecting(SourceConnection *source,
+							 const SourceServer *server);
+static void finish_connecting(SourceConnection *const *sources, int count,
 							  const SourceServer *server);
+static void check_password_used(const SourceConnection *source,
+								const SourceServer *server);
 static bool verifies_host(const SourceConnection *source);
-static void set_up_session(SourceConnection *source);
-static void wait_for_socket(SourceConnection *source, int events,
-							TimestampTz deadline, const SourceServer *server);
+static void send_setup(SourceConnection *source);
+static void wait_for_socket(SourceConnection *source, int events);
+static void wait_for_connection(SourceConnection *const *sources,
+								const PostgresPollingStatusType *statuses,
+								bool *ready, int count, TimestampTz deadline,
+								const SourceServer *server);
+static WaitEventSet *create_wait_set(int count);
+static void finish_wait(WaitEventSet *events);
 static void finish_copy_start(SourceConnection *source);
 static PGresult *get_result(SourceConnection *source);
 static PGresult *get_last_result(SourceConnection *source);
-static void send_query(SourceConnection *source, const char *sql,
-					   int nparams, const char *const *params);
-static void execute(SourceConnection *source, const char *sql);
+static void send_statement(SourceConnection *source, AnswerKind kind,
+						   const char *sql, int nparams,
+						   const char *const *params);
+static void flush_output(SourceConnection *source);
+static AnswerKind take_answer(SourceConnection *source);
+static void check_timeouts(SourceConnection *source);
+static void check_snapshot(SourceConnection *source);
 static void check_result(SourceConnection *source, ExecStatusType expected);
-static void report_result_error(SourceConnection *source)
-			pg_attribute_noreturn();
-static void report_lost_connection(SourceConnection *source)
-			pg_attribute_noreturn();
-static void report_connect_failure(SourceConnection *source,
-								   const SourceServer *server)
-			pg_attribute_noreturn();
 static void clear_result(SourceConnection *source);
-static bool is_connection_loss(int sqlstate);
 
 SourceConnection *
 ftm_source_connect(const SourceServer *server, MemoryContext context)
 {
 	SourceConnection *source;
 
-	source = MemoryContextAllocZero(context, sizeof(SourceConnection));
-	source->server_name = MemoryContextStrdup(context, server->name);
-	source->callback.func = close_connection;
-	source->callback.arg = source;
-	MemoryContextRegisterResetCallback(context, &source->callback);
-
-	connect_to_server(source, server);
-	set_up_session(source);
+	ftm_source_connect_all(server, context, &source, 1);
 	return source;
+}
+
+void
+ftm_source_connect_all(const SourceServer *server, MemoryContext context,
+					   SourceConnection **sources, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		SourceConnection *source;
+
+		source = MemoryContextAllocZero(context, sizeof(SourceConnection));
+		source->server_name = MemoryContextStrdup(context, server->name);
+		source->callback.func = close_connection;
+		source->callback.arg = source;
+		MemoryContextRegisterResetCallback(context, &source->callback);
+		start_connecting(source, server);
+		sources[i] = source;
+	}
+	finish_connecting(sources, count, server);
+	for (int i = 0; i < count; i++)
+	{
+		check_password_used(sources[i], server);
+		send_setup(sources[i]);
+	}
 }
 
 void
@@ -209,21 +223,23 @@ verifies_host(const SourceConnection *source)
 	return verifies;
 }
 
+const char *
+ftm_source_parameter(const SourceConnection *source, const char *name)
+{
+	const char *value = PQparameterStatus(source->connection, name);
+
+	return value != NULL ? pstrdup(value) : "unknown";
+}
+
 int
 ftm_source_backend_pid(const SourceConnection *source)
 {
 	return PQbackendPID(source->connection);
 }
 
-/*
- * PQconnectStart and PQconnectPoll, with a deadline.
- */
 static void
-connect_to_server(SourceConnection *source, const SourceServer *server)
+start_connecting(SourceConnection *source, const SourceServer *server)
 {
-	TimestampTz deadline;
-	PostgresPollingStatusType status = PGRES_POLLING_WRITING;
-
 	if (!AcquireExternalFD())
 		ereport(ERROR,
 				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
@@ -239,22 +255,60 @@ connect_to_server(SourceConnection *source, const SourceServer *server)
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("out of memory")));
 	PQsetNoticeReceiver(source->connection, ignore_notice, NULL);
+}
+
+/*
+ * PQconnectPoll, with a deadline, until all connections are established.
+ */
+static void
+finish_connecting(SourceConnection *const *sources, int count,
+				  const SourceServer *server)
+{
+	PostgresPollingStatusType *statuses = palloc(sizeof(*statuses) * count);
+	bool	   *ready = palloc(sizeof(bool) * count);
+	TimestampTz deadline;
+	int			unfinished = count;
 
 	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 										   (int64) server->connect_timeout * 1000);
-	while (PQstatus(source->connection) != CONNECTION_BAD &&
-		   status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED)
+	for (int i = 0; i < count; i++)
+		statuses[i] = PGRES_POLLING_WRITING;
+	for (;;)
 	{
-		wait_for_socket(source,
-						status == PGRES_POLLING_READING ?
-						WL_SOCKET_READABLE : WL_SOCKET_WRITEABLE,
-						deadline, server);
-		status = PQconnectPoll(source->connection);
+		for (int i = 0; i < count; i++)
+		{
+			if (PQstatus(sources[i]->connection) == CONNECTION_BAD)
+				ftm_source_report_connect_failure(sources[i], server);
+		}
+		if (unfinished == 0)
+			break;
+		wait_for_connection(sources, statuses, ready, count, deadline, server);
+		for (int i = 0; i < count; i++)
+		{
+			if (!ready[i])
+				continue;
+			statuses[i] = PQconnectPoll(sources[i]->connection);
+			if (statuses[i] == PGRES_POLLING_OK)
+				unfinished--;
+		}
 	}
-	if (PQstatus(source->connection) != CONNECTION_OK)
-		report_connect_failure(source, server);
 
-	/* The dblink rule: see check_conn_params() there for the reasoning. */
+	/* Else libpq would wait by itself for room in the socket's buffer. */
+	for (int i = 0; i < count; i++)
+	{
+		if (PQsetnonblocking(sources[i]->connection, 1) != 0)
+			ftm_source_report_connect_failure(sources[i], server);
+	}
+	pfree(statuses);
+	pfree(ready);
+}
+
+/*
+ * The dblink rule: see check_conn_params() there for the reasoning.
+ */
+static void
+check_password_used(const SourceConnection *source, const SourceServer *server)
+{
 	if (server->require_password &&
 		!PQconnectionUsedPassword(source->connection))
 		ereport(ERROR,
@@ -265,35 +319,18 @@ connect_to_server(SourceConnection *source, const SourceServer *server)
 }
 
 /*
- * Wait until the source's socket is ready for events.  With a server, a
- * connection attempt is under way and ends at the deadline.
+ * Wait until the source's socket is ready for events.
  */
 static void
-wait_for_socket(SourceConnection *source, int events, TimestampTz deadline,
-				const SourceServer *server)
+wait_for_socket(SourceConnection *source, int events)
 {
 	int			ready;
-	long		timeout = -1;
 
 	do
 	{
-		events |= WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
-		if (server != NULL)
-		{
-			timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-													  deadline);
-			if (timeout <= 0)
-				ereport(ERROR,
-						(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-						 errmsg("could not connect to source \"%s\"",
-								server->name),
-						 errdetail("The connection was not established within %d seconds.",
-								   server->connect_timeout),
-						 errhint("Check the host, the port and firewalls, or raise ftmigrate.connect_timeout.")));
-			events |= WL_TIMEOUT;
-		}
-		ready = WaitLatchOrSocket(MyLatch, events,
-								  PQsocket(source->connection), timeout,
+		ready = WaitLatchOrSocket(MyLatch,
+								  events | WL_LATCH_SET | WL_EXIT_ON_PM_DEATH,
+								  PQsocket(source->connection), -1,
 								  ftm_wait_event());
 		if (ready & WL_LATCH_SET)
 		{
@@ -303,17 +340,79 @@ wait_for_socket(SourceConnection *source, int events, TimestampTz deadline,
 	} while (!(ready & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE)));
 }
 
-void
-ftm_source_wait_readable(SourceConnection *const *sources, int count)
+/*
+ * Wait, at most until the deadline, for something to happen to the connections
+ * that are being established; ready says to which, perhaps to none.
+ */
+static void
+wait_for_connection(SourceConnection *const *sources,
+					const PostgresPollingStatusType *statuses, bool *ready,
+					int count, TimestampTz deadline,
+					const SourceServer *server)
+{
+	long		timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+														  deadline);
+	WaitEventSet *events;
+	WaitEvent	happened[8];
+	int			nhappened;
+
+	if (timeout <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+				 errmsg("could not connect to source \"%s\"", server->name),
+				 errdetail("The connection was not established within %d seconds.",
+						   server->connect_timeout),
+				 errhint("Check the host, the port and firewalls, or raise ftmigrate.connect_timeout.")));
+	events = create_wait_set(count);
+	for (int i = 0; i < count; i++)
+	{
+		ready[i] = false;
+		if (statuses[i] != PGRES_POLLING_OK)
+			(void) AddWaitEventToSet(events,
+									 statuses[i] == PGRES_POLLING_READING ?
+									 WL_SOCKET_READABLE : WL_SOCKET_WRITEABLE,
+									 PQsocket(sources[i]->connection),
+									 NULL, &ready[i]);
+	}
+	nhappened = WaitEventSetWait(events, timeout, happened,
+								 lengthof(happened), ftm_wait_event());
+	for (int i = 0; i < nhappened; i++)
+	{
+		if (happened[i].events & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
+			*(bool *) happened[i].user_data = true;
+	}
+	finish_wait(events);
+}
+
+/* The latch and the postmaster's death; room for the sockets of count more. */
+static WaitEventSet *
+create_wait_set(int count)
 {
 	WaitEventSet *events;
-	WaitEvent	event;
 
 	events = ftm_create_wait_event_set(CurrentMemoryContext, count + 2);
 	(void) AddWaitEventToSet(events, WL_LATCH_SET, PGINVALID_SOCKET,
 							 MyLatch, NULL);
 	(void) AddWaitEventToSet(events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET,
 							 NULL, NULL);
+	return events;
+}
+
+/* Freed first: an interrupt would leave its file descriptor open. */
+static void
+finish_wait(WaitEventSet *events)
+{
+	FreeWaitEventSet(events);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+void
+ftm_source_wait_readable(SourceConnection *const *sources, int count)
+{
+	WaitEventSet *events = create_wait_set(count);
+	WaitEvent	event;
+
 	for (int i = 0; i < count; i++)
 	{
 		if (sources[i] != NULL)
@@ -322,44 +421,31 @@ ftm_source_wait_readable(SourceConnection *const *sources, int count)
 									 NULL, NULL);
 	}
 	(void) WaitEventSetWait(events, -1, &event, 1, ftm_wait_event());
-
-	/* Freed first: an interrupt would leave its file descriptor open. */
-	FreeWaitEventSet(events);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
+	finish_wait(events);
 }
 
 /*
  * Pin the session's settings, then make sure that the timeouts really are off.
  */
 static void
-set_up_session(SourceConnection *source)
+send_setup(SourceConnection *source)
 {
-	(void) ftm_source_query(source, session_setup_sql, 0, NULL);
-	ftm_source_check_timeouts(source);
+	send_statement(source, ANSWER_SETTINGS, session_setup_sql, 0, NULL);
+	send_statement(source, ANSWER_TIMEOUTS, timeouts_sql, 0, NULL);
 }
 
 void
 ftm_source_check_timeouts(SourceConnection *source)
 {
-	RowSet	   *rows;
-
-	rows = ftm_source_query(source, timeouts_sql, 0, NULL);
-	if (rows->nrows > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("could not turn off %s on source \"%s\"",
-						ftm_rowset_value(rows, 0, 0), source->server_name),
-				 errdetail("It is still \"%s\" after it was set to 0.",
-						   ftm_rowset_value(rows, 0, 1)),
-				 errhint("Connections in transaction mode of a pooler lose their settings.  Use the direct connection or the pooler's session mode (port 5432).")));
+	send_statement(source, ANSWER_TIMEOUTS, timeouts_sql, 0, NULL);
+	ftm_source_await(source);
 }
 
 RowSet *
 ftm_source_query(SourceConnection *source, const char *sql,
 				 int nparams, const char *const *params)
 {
-	send_query(source, sql, nparams, params);
+	ftm_source_send_query(source, sql, nparams, params);
 	return ftm_source_receive(source);
 }
 
@@ -367,7 +453,7 @@ void
 ftm_source_send_query(SourceConnection *source, const char *sql,
 					  int nparams, const char *const *params)
 {
-	send_query(source, sql, nparams, params);
+	send_statement(source, ANSWER_ROWS, sql, nparams, params);
 }
 
 RowSet *
@@ -376,9 +462,8 @@ ftm_source_receive(SourceConnection *source)
 	PGresult   *result;
 	RowSet	   *rows;
 
-	source->result = get_last_result(source);
-	check_result(source, PGRES_TUPLES_OK);
-
+	while (take_answer(source) != ANSWER_ROWS)
+		;
 	result = source->result;
 	rows = palloc0(sizeof(RowSet));
 	rows->nrows = PQntuples(result);
@@ -396,6 +481,16 @@ ftm_source_receive(SourceConnection *source)
 	return rows;
 }
 
+void
+ftm_source_await(SourceConnection *source)
+{
+	while (source->nanswers > 0)
+	{
+		if (take_answer(source) == ANSWER_ROWS)
+			elog(ERROR, "the answer to a query was not received");
+	}
+}
+
 int
 ftm_source_wait_any(SourceConnection *const *sources, int count)
 {
@@ -407,7 +502,7 @@ ftm_source_wait_any(SourceConnection *const *sources, int count)
 				continue;
 			if (sources[i]->connection == NULL ||
 				!PQconsumeInput(sources[i]->connection))
-				report_lost_connection(sources[i]);
+				ftm_source_report_lost_connection(sources[i]);
 			if (!PQisBusy(sources[i]->connection))
 				return i;
 		}
@@ -418,59 +513,52 @@ ftm_source_wait_any(SourceConnection *const *sources, int count)
 char *
 ftm_source_export_snapshot(SourceConnection *source)
 {
-	RowSet	   *rows;
-
-	execute(source, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
-	rows = ftm_source_query(source,
-							"SELECT pg_catalog.pg_export_snapshot()", 0, NULL);
-	return ftm_rowset_value(rows, 0, 0);
+	ftm_source_send_export(source);
+	return ftm_source_receive_export(source);
 }
 
-/*
- * invalid_parameter_value before PostgreSQL 16, undefined_object since.
- */
-static bool
-is_missing_snapshot(const char *sqlstate)
+void
+ftm_source_send_export(SourceConnection *source)
 {
-	return sqlstate != NULL &&
-		(strcmp(sqlstate, "22023") == 0 || strcmp(sqlstate, "42704") == 0);
+	send_statement(source, ANSWER_NO_ROWS, begin_sql, 0, NULL);
+	send_statement(source, ANSWER_ROWS,
+				   "SELECT pg_catalog.pg_export_snapshot()", 0, NULL);
+}
+
+char *
+ftm_source_receive_export(SourceConnection *source)
+{
+	return ftm_rowset_value(ftm_source_receive(source), 0, 0);
 }
 
 void
 ftm_source_import_snapshot(SourceConnection *source, const char *snapshot)
 {
-	char	   *literal = quote_literal_cstr(snapshot);
-
-	execute(source, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
-	send_query(source, psprintf("SET TRANSACTION SNAPSHOT %s", literal), 0, NULL);
-	source->result = get_last_result(source);
-	if (source->result != NULL &&
-		PQresultStatus(source->result) == PGRES_FATAL_ERROR &&
-		PQstatus(source->connection) != CONNECTION_BAD &&
-		is_missing_snapshot(PQresultErrorField(source->result,
-											   PG_DIAG_SQLSTATE)))
-		ereport(ERROR,
-				(errcode(ERRCODE_CONNECTION_FAILURE),
-				 errmsg("the snapshot of source \"%s\" has expired",
-						source->server_name),
-				 errdetail("It is gone with the connection that has exported it."),
-				 errhint("Call the function again: what is complete is kept.")));
-	check_result(source, PGRES_COMMAND_OK);
-	clear_result(source);
+	send_statement(source, ANSWER_NO_ROWS, begin_sql, 0, NULL);
+	send_statement(source, ANSWER_SNAPSHOT,
+				   psprintf("SET TRANSACTION SNAPSHOT %s",
+							quote_literal_cstr(snapshot)),
+				   0, NULL);
 }
 
 void
 ftm_source_end_snapshot(SourceConnection *source)
 {
-	if (PQtransactionStatus(source->connection) != PQTRANS_IDLE)
-		execute(source, "ROLLBACK");
+	if (source->nanswers > 0 ||
+		PQtransactionStatus(source->connection) != PQTRANS_IDLE)
+		send_statement(source, ANSWER_NO_ROWS, "ROLLBACK", 0, NULL);
 }
 
 void
 ftm_source_copy_begin(SourceConnection *source, const char *sql,
 					  int ncolumns, bool binary)
 {
-	send_query(source, sql, 0, NULL);
+	ftm_source_await(source);
+	if (source->connection == NULL ||
+		!PQexitPipelineMode(source->connection) ||
+		!PQsendQuery(source->connection, sql))
+		ftm_source_report_lost_connection(source);
+	flush_output(source);
 	source->copy_starting = true;
 	source->copy_columns = ncolumns;
 	source->copy_binary = binary;
@@ -485,7 +573,7 @@ finish_copy_start(SourceConnection *source)
 	source->copy_starting = false;
 	source->result = get_result(source);
 	if (source->result == NULL)
-		report_lost_connection(source);
+		ftm_source_report_lost_connection(source);
 	check_result(source, PGRES_COPY_OUT);
 	if (PQnfields(source->result) != source->copy_columns ||
 		PQbinaryTuples(source->result) != (source->copy_binary ? 1 : 0))
@@ -524,13 +612,13 @@ ftm_source_copy_read(SourceConnection *source, char **data, bool wait)
 		if (tried && !wait)
 			return 0;
 		if (tried)
-			wait_for_socket(source, WL_SOCKET_READABLE, 0, NULL);
+			wait_for_socket(source, WL_SOCKET_READABLE);
 		if (!PQconsumeInput(source->connection))
-			report_lost_connection(source);
+			ftm_source_report_lost_connection(source);
 		tried = true;
 	}
 	if (length == -2)
-		report_lost_connection(source);
+		ftm_source_report_lost_connection(source);
 	if (length == -1)
 	{
 		/* An error in the middle of the stream arrives only here. */
@@ -544,31 +632,107 @@ ftm_source_copy_read(SourceConnection *source, char **data, bool wait)
 }
 
 /*
- * Send a statement and flush it.
+ * Send a statement whose answer is to be received behind those of all others
+ * that are on their way.
  */
 static void
-send_query(SourceConnection *source, const char *sql,
-		   int nparams, const char *const *params)
+send_statement(SourceConnection *source, AnswerKind kind, const char *sql,
+			   int nparams, const char *const *params)
+{
+	if (source->nanswers == MAX_ANSWERS)
+		elog(ERROR, "too many queries were sent to the source");
+	if (source->connection == NULL ||
+		!PQenterPipelineMode(source->connection) ||
+		!PQsendQueryParams(source->connection, sql, nparams, NULL,
+						   params, NULL, NULL, 0) ||
+		!PQpipelineSync(source->connection))
+		ftm_source_report_lost_connection(source);
+	source->answers[source->nanswers++] = kind;
+	flush_output(source);
+}
+
+static void
+flush_output(SourceConnection *source)
 {
 	int			flushed;
 
-	if (source->connection == NULL)
-		report_lost_connection(source);
-
-	/* Without parameters, the simple protocol: it also does SET and COPY. */
-	if (nparams == 0 ? !PQsendQuery(source->connection, sql) :
-		!PQsendQueryParams(source->connection, sql, nparams, NULL,
-						   params, NULL, NULL, 0))
-		report_lost_connection(source);
 	while ((flushed = PQflush(source->connection)) == 1)
 	{
-		wait_for_socket(source, WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE,
-						0, NULL);
+		wait_for_socket(source, WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE);
 		if (!PQconsumeInput(source->connection))
-			report_lost_connection(source);
+			ftm_source_report_lost_connection(source);
 	}
 	if (flushed < 0)
-		report_lost_connection(source);
+		ftm_source_report_lost_connection(source);
+}
+
+/*
+ * Wait for the next answer and judge it.  If it is one with rows for somebody,
+ * they are left in source->result.
+ */
+static AnswerKind
+take_answer(SourceConnection *source)
+{
+	AnswerKind	kind = source->answers[0];
+	PGresult   *synchronized;
+
+	if (source->connection == NULL)
+		ftm_source_report_lost_connection(source);
+	if (source->nanswers == 0)
+		elog(ERROR, "no query was sent to the source");
+	source->nanswers--;
+	memmove(&source->answers[0], &source->answers[1],
+			sizeof(AnswerKind) * source->nanswers);
+
+	source->result = get_last_result(source);
+	if (PQstatus(source->connection) != CONNECTION_BAD)
+	{
+		synchronized = get_result(source);
+		if (PQresultStatus(synchronized) != PGRES_PIPELINE_SYNC)
+			ftm_source_report_lost_connection(source);
+		PQclear(synchronized);
+	}
+
+	if (kind == ANSWER_SNAPSHOT)
+		check_snapshot(source);
+	check_result(source, kind == ANSWER_NO_ROWS || kind == ANSWER_SNAPSHOT ?
+				 PGRES_COMMAND_OK : PGRES_TUPLES_OK);
+	if (kind == ANSWER_TIMEOUTS)
+		check_timeouts(source);
+	if (kind != ANSWER_ROWS)
+		clear_result(source);
+	return kind;
+}
+
+static void
+check_timeouts(SourceConnection *source)
+{
+	if (PQntuples(source->result) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("could not turn off %s on source \"%s\"",
+						PQgetvalue(source->result, 0, 0), source->server_name),
+				 errdetail("It is still \"%s\" after it was set to 0.",
+						   PQgetvalue(source->result, 0, 1)),
+				 errhint("Connections in transaction mode of a pooler lose their settings.  Use the direct connection or the pooler's session mode (port 5432).")));
+}
+
+/*
+ * invalid_parameter_value before PostgreSQL 16, undefined_object since.
+ */
+static void
+check_snapshot(SourceConnection *source)
+{
+	const char *sqlstate = PQresultErrorField(source->result, PG_DIAG_SQLSTATE);
+
+	if (PQstatus(source->connection) != CONNECTION_BAD && sqlstate != NULL &&
+		(strcmp(sqlstate, "22023") == 0 || strcmp(sqlstate, "42704") == 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("the snapshot of source \"%s\" has expired",
+						source->server_name),
+				 errdetail("It is gone with the connection that has exported it."),
+				 errhint("Call the function again: what is complete is kept.")));
 }
 
 /*
@@ -580,9 +744,9 @@ get_result(SourceConnection *source)
 {
 	while (PQisBusy(source->connection))
 	{
-		wait_for_socket(source, WL_SOCKET_READABLE, 0, NULL);
+		wait_for_socket(source, WL_SOCKET_READABLE);
 		if (!PQconsumeInput(source->connection))
-			report_lost_connection(source);
+			ftm_source_report_lost_connection(source);
 	}
 	return PQgetResult(source->connection);
 }
@@ -610,26 +774,14 @@ get_last_result(SourceConnection *source)
 	return source->result;
 }
 
-/*
- * A statement without rows.
- */
-static void
-execute(SourceConnection *source, const char *sql)
-{
-	send_query(source, sql, 0, NULL);
-	source->result = get_last_result(source);
-	check_result(source, PGRES_COMMAND_OK);
-	clear_result(source);
-}
-
 static void
 check_result(SourceConnection *source, ExecStatusType expected)
 {
 	if (source->result == NULL ||
 		PQstatus(source->connection) == CONNECTION_BAD)
-		report_lost_connection(source);
+		ftm_source_report_lost_connection(source);
 	if (PQresultStatus(source->result) != expected)
-		report_result_error(source);
+		ftm_source_report_result_error(source);
 }
 
 static void
@@ -638,134 +790,4 @@ clear_result(SourceConnection *source)
 	if (source->result != NULL)
 		PQclear(source->result);
 	source->result = NULL;
-}
-
-/*
- * libpq's message without its trailing newline.
- */
-static char *
-connection_message(SourceConnection *source)
-{
-	return pchomp(PQerrorMessage(source->connection));
-}
-
-/*
- * Re-raise an error of the source field by field.
- */
-static void
-report_result_error(SourceConnection *source)
-{
-	PGresult   *result = source->result;
-	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-	const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-	const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
-	const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
-	const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
-	int			sqlstate = ERRCODE_CONNECTION_FAILURE;
-
-	if (state != NULL && strlen(state) == 5)
-		sqlstate = MAKE_SQLSTATE(state[0], state[1], state[2], state[3],
-								 state[4]);
-
-	/* ereport copies the texts; the result goes with the memory context. */
-	if (is_connection_loss(sqlstate))
-		ereport(ERROR,
-				(errcode(ERRCODE_CONNECTION_FAILURE),
-				 errmsg("lost connection to source \"%s\"",
-						source->server_name),
-				 primary != NULL ? errdetail_internal("%s", primary) : 0,
-				 errhint("Call the function again: what is complete is kept.")));
-	ereport(ERROR,
-			(errcode(sqlstate),
-			 primary != NULL ? errmsg_internal("%s", primary) :
-			 errmsg("unexpected answer from source \"%s\": %s",
-					source->server_name,
-					PQresStatus(PQresultStatus(result))),
-			 detail != NULL ? errdetail_internal("%s", detail) : 0,
-			 hint != NULL ? errhint("%s", hint) : 0,
-			 context != NULL ? errcontext("%s", context) : 0,
-			 errcontext("source \"%s\"", source->server_name)));
-}
-
-/*
- * Does the source's error mean that it has closed, or is about to close, the
- * connection?  Such errors get a SQLSTATE of their own, so that they differ
- * from a shutdown of the target, and can be told by it (see leader.c).
- */
-static bool
-is_connection_loss(int sqlstate)
-{
-	return ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_CONNECTION_EXCEPTION ||
-		sqlstate == ERRCODE_ADMIN_SHUTDOWN ||
-		sqlstate == ERRCODE_CRASH_SHUTDOWN ||
-		sqlstate == ERRCODE_CANNOT_CONNECT_NOW ||
-		sqlstate == ERRCODE_IDLE_SESSION_TIMEOUT;
-}
-
-static void
-report_lost_connection(SourceConnection *source)
-{
-	/* An error the server sent before it closed is better than ours. */
-	if (source->result != NULL &&
-		PQresultStatus(source->result) == PGRES_FATAL_ERROR &&
-		PQresultErrorField(source->result, PG_DIAG_SQLSTATE) != NULL)
-		report_result_error(source);
-
-	ereport(ERROR,
-			(errcode(ERRCODE_CONNECTION_FAILURE),
-			 errmsg("lost connection to source \"%s\"", source->server_name),
-			 source->connection != NULL ?
-			 errdetail_internal("%s", connection_message(source)) : 0,
-			 errhint("Call the function again: what is complete is kept.")));
-}
-
-/*
- * libpq gives a text only; tell the well-known causes apart by it to name the
- * remedy.  The text itself holds host, address and user, never a password.
- */
-static void
-report_connect_failure(SourceConnection *source, const SourceServer *server)
-{
-	char	   *message = connection_message(source);
-	bool		direct_host = server->host != NULL &&
-		strncmp(server->host, "db.", 3) == 0 &&
-		strstr(server->host, ".supabase.") != NULL;
-	const char *hint = NULL;
-	int			sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
-
-	if (strstr(message, "password authentication failed") != NULL ||
-		strstr(message, "no password supplied") != NULL ||
-		strstr(message, "Wrong password") != NULL)
-	{
-		sqlstate = ERRCODE_INVALID_PASSWORD;
-		hint = "Correct user and password with ALTER USER MAPPING.";
-	}
-	else if (strstr(message, "Tenant or user not found") != NULL)
-		hint = "The pooler wants the user name in the form postgres.<project ref>.";
-	else if (strstr(message, "unreachable") != NULL ||
-			 strstr(message, "not translate host name") != NULL)
-		hint = direct_host ?
-			"Supabase's direct host has an IPv6 address only.  Without IPv6, use the session pooler: host <region>.pooler.supabase.com, port 5432, user postgres.<project ref>." :
-			"Check the host name and the network of the target server.";
-	else if (strstr(message, "Connection refused") != NULL)
-		hint = "Check host and port of the foreign server, and that the source accepts connections.";
-	else if (strstr(message, "closed the connection unexpectedly") != NULL ||
-			 strstr(message, strerror(ECONNRESET)) != NULL ||
-			 strstr(message, strerror(EPIPE)) != NULL)
-	{
-		/* It was there: see leader.c, which tries again. */
-		sqlstate = ERRCODE_CONNECTION_FAILURE;
-		hint = "Check host and port of the foreign server, and the network between.";
-	}
-	else if (strstr(message, "too many clients") != NULL ||
-			 strstr(message, "max clients") != NULL ||
-			 strstr(message, "too many connections") != NULL ||
-			 strstr(message, "remaining connection slots") != NULL)
-		hint = "Lower the number of workers, or close other connections to the source.";
-
-	ereport(ERROR,
-			(errcode(sqlstate),
-			 errmsg("could not connect to source \"%s\"", server->name),
-			 errdetail_internal("%s", message),
-			 hint != NULL ? errhint("%s", hint) : 0));
 }

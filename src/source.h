@@ -23,13 +23,28 @@ typedef struct SourceConnection SourceConnection;
  * state are closed when context is reset or deleted.  Errors: SQLSTATE of the
  * server or 08001, message "could not connect to source "%s"", hints for the
  * well-known causes.  Never mentions the connection string.
+ *
+ * Does not wait until the session is set up: that is judged before the answer
+ * to the first query is, see below.
+ *
+ * ftm_source_connect_all() makes count connections in the time of one.
  */
 extern SourceConnection *ftm_source_connect(const SourceServer *server,
 											MemoryContext context);
+extern void ftm_source_connect_all(const SourceServer *server,
+								   MemoryContext context,
+								   SourceConnection **sources, int count);
 extern void ftm_source_disconnect(SourceConnection *source);
 
 /* PQserverVersion() of the other end: 150020, 170004, ... */
 extern int	ftm_source_version(const SourceConnection *source);
+
+/*
+ * What every server says of itself when it is connected: "server_version" or
+ * "server_encoding".  "unknown" if it did not.
+ */
+extern const char *ftm_source_parameter(const SourceConnection *source,
+										const char *name);
 
 /* How well a connection is protected on its way. */
 typedef enum SourceEncryption
@@ -60,12 +75,20 @@ extern RowSet *ftm_source_query(SourceConnection *source, const char *sql,
 								int nparams, const char *const *params);
 
 /*
- * The same in two halves, so that both servers can work at the same time.
- * Nothing else may be sent between them.
+ * The same in two halves, so that both servers can work at the same time, and
+ * that queries can share a round trip: up to some thirty may be sent before
+ * their answers are received, in the same order.
  */
 extern void ftm_source_send_query(SourceConnection *source, const char *sql,
 								  int nparams, const char *const *params);
 extern RowSet *ftm_source_receive(SourceConnection *source);
+
+/*
+ * Some functions here only send.  Whether the source did as it was told is
+ * found out with the next answer received, or by this, which waits: an error
+ * is raised then.
+ */
+extern void ftm_source_await(SourceConnection *source);
 
 /*
  * Wait until one of count connections, each with a query sent, has an answer
@@ -76,18 +99,22 @@ extern int	ftm_source_wait_any(SourceConnection *const *sources, int count);
 /*
  * Begin the REPEATABLE READ READ ONLY transaction of a run.  export: returns
  * the exported snapshot's name, valid while this connection stays in the
- * transaction.  import: the transaction sees that very snapshot.
+ * transaction; also in two halves, as queries.  import: the transaction sees
+ * that very snapshot; only sends.
  */
 extern char *ftm_source_export_snapshot(SourceConnection *source);
+extern void ftm_source_send_export(SourceConnection *source);
+extern char *ftm_source_receive_export(SourceConnection *source);
 extern void ftm_source_import_snapshot(SourceConnection *source,
 									   const char *snapshot);
 
-/* End the transaction, if one is open. */
+/* End the transaction, if one is open; only sends. */
 extern void ftm_source_end_snapshot(SourceConnection *source);
 
 /*
- * COPY ... TO STDOUT.  ftm_source_copy_begin() sends the statement and does not
- * wait; what is wrong with it is an error of the first read.
+ * COPY ... TO STDOUT.  ftm_source_copy_begin() waits for what is on its way,
+ * and not for the answer to the statement itself: what is wrong with that is an
+ * error of the first read.
  *
  * ftm_source_copy_read() returns the length of the next CopyData message, *data
  * pointing to it until the next call; 0 if none has arrived yet and wait is

@@ -23,24 +23,35 @@
 #include "verify_schema.h"
 
 void
-ftm_step_open_sources(Leader *leader)
+ftm_step_open_sources(WorkerPool *pool, const SourceServer *server)
 {
-	ftm_step_begin_open_sources(leader);
-	ftm_pool_await_all(leader->pool);
+	StringInfoData payload;
+
+	initStringInfo(&payload);
+	pq_sendint32(&payload, server->serverid);
+	ftm_task_put_string(&payload, server->name);
+	ftm_pool_send_all(pool, COMMAND_OPEN_SOURCE, &payload);
 }
 
 void
-ftm_step_begin_open_sources(Leader *leader)
+ftm_step_set_snapshot(WorkerPool *pool, const char *snapshot)
 {
 	StringInfoData payload;
-	bool		import = leader->options->import != NULL;
 
 	initStringInfo(&payload);
-	pq_sendint64(&payload, leader->run_id);
-	pq_sendint32(&payload, import ? InvalidOid : leader->server->serverid);
-	ftm_task_put_string(&payload, import ? NULL : leader->server->name);
-	ftm_task_put_string(&payload, import ? NULL : leader->snapshot);
-	ftm_pool_send_all(leader->pool, COMMAND_OPEN_SOURCE, &payload);
+	ftm_task_put_string(&payload, snapshot);
+	ftm_pool_send_all(pool, COMMAND_SET_SNAPSHOT, &payload);
+}
+
+void
+ftm_step_join_run(WorkerPool *pool, int64 run_id)
+{
+	StringInfoData payload;
+
+	initStringInfo(&payload);
+	pq_sendint64(&payload, run_id);
+	ftm_pool_send_all(pool, COMMAND_JOIN_RUN, &payload);
+	ftm_pool_await_all(pool);
 }
 
 static PoolTask *

@@ -3,7 +3,7 @@
  * step.h
  *		The steps of a run, each as tasks for the pool's workers.
  *
- * For leader.c alone.  Errors of the workers are raised as they were.
+ * For leader.c, and export.c as to its first step.  Errors of the workers are raised as they were.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,7 +28,8 @@ typedef struct Leader
 	const Scope *scope;
 	int			workers;		/* loaders wanted */
 	SourceServer *server;
-	WorkerPool *pool;			/* NULL before the first attempt has a plan */
+	WorkerPool *pool;			/* NULL before the first attempt, and without
+								 * workers */
 	bool		with_users;		/* create missing users first */
 	bool		restarted;		/* an earlier run was rolled back, if asked for */
 	int64		run_id;			/* 0 before it is known */
@@ -47,11 +48,14 @@ typedef struct Leader
 } Leader;
 
 /*
- * Have the loaders connect to the source and enter the snapshot; after the
- * second, ftm_pool_await_all() waits until they have.
+ * Have the loaders connect to the source, enter the snapshot, and do what a run
+ * (0: none) is about.  The first two, which an import does without, do not
+ * wait; what went wrong is an error of the third.
  */
-extern void ftm_step_open_sources(Leader *leader);
-extern void ftm_step_begin_open_sources(Leader *leader);
+extern void ftm_step_open_sources(WorkerPool *pool,
+								  const SourceServer *server);
+extern void ftm_step_set_snapshot(WorkerPool *pool, const char *snapshot);
+extern void ftm_step_join_run(WorkerPool *pool, int64 run_id);
 
 /* Mark the foreign keys of and to the tables not valid. */
 extern void ftm_step_invalidate_keys(Leader *leader);

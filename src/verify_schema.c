@@ -247,14 +247,20 @@ read_schemas(Schemas *schemas, const MigrationPlan *plan,
 	const char *source_oids = oids_of(plan, true);
 	const char *target_oids = oids_of(plan, false);
 
-	schemas->source_columns = record != NULL ?
-		ftm_record_answer(record, COLUMNS_QUESTION) :
-		ftm_source_query(source, COLUMNS_SQL, 1, &source_oids);
-	schemas->source_objects = record != NULL ?
-		ftm_record_answer(record, OBJECTS_QUESTION) :
-		ftm_source_query(source, OBJECTS_SQL, 1, &source_oids);
+	/* Both servers work at the same time. */
+	if (record == NULL)
+	{
+		ftm_source_send_query(source, COLUMNS_SQL, 1, &source_oids);
+		ftm_source_send_query(source, OBJECTS_SQL, 1, &source_oids);
+	}
 	schemas->target_columns = ftm_target_query(COLUMNS_SQL, 1, &target_oids);
 	schemas->target_objects = ftm_target_query(OBJECTS_SQL, 1, &target_oids);
+	schemas->source_columns = record != NULL ?
+		ftm_record_answer(record, COLUMNS_QUESTION) :
+		ftm_source_receive(source);
+	schemas->source_objects = record != NULL ?
+		ftm_record_answer(record, OBJECTS_QUESTION) :
+		ftm_source_receive(source);
 }
 
 /* The text of an array with the tables of one end. */

@@ -84,6 +84,8 @@ static void send_resets(StringInfo command, StringInfo answer);
 static void delete_users(StringInfo command, StringInfo answer);
 static void roll_back(StringInfo command, StringInfo answer);
 static void open_source(StringInfo command, StringInfo answer);
+static void set_snapshot(StringInfo command, StringInfo answer);
+static void join_run(StringInfo command, StringInfo answer);
 static void invalidate_keys(StringInfo command, StringInfo answer);
 static void load_table(StringInfo command, StringInfo answer);
 static void export_table(StringInfo command, StringInfo answer);
@@ -117,6 +119,8 @@ static const struct
 	{COMMAND_DELETE_USERS, "delete users", delete_users},
 	{COMMAND_ROLL_BACK, "roll back run", roll_back},
 	{COMMAND_OPEN_SOURCE, "connect to source", open_source},
+	{COMMAND_SET_SNAPSHOT, "connect to source", set_snapshot},
+	{COMMAND_JOIN_RUN, "connect to source", join_run},
 	{COMMAND_INVALIDATE_KEYS, "mark foreign keys", invalidate_keys},
 	{COMMAND_LOAD_TABLE, "load table", load_table},
 	{COMMAND_EXPORT_TABLE, "export table", export_table},
@@ -526,45 +530,65 @@ roll_back(StringInfo command, StringInfo answer)
 }
 
 /*
- * A connection to the source, in the run's snapshot.  It lasts as long as the
- * worker.
+ * More connections to the source, which last as long as the worker.
  */
-static SourceConnection *
-connect_source(void)
+static void
+connect_source(SourceConnection **sources, int count)
 {
 	SourceServer *server = ftm_options_source_server(worker.server_name);
-	SourceConnection *source;
 
 	if (server->serverid != worker.serverid)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("server \"%s\" was replaced by another during the call",
 						worker.server_name)));
-	source = ftm_source_connect(server, TopMemoryContext);
-	ftm_source_import_snapshot(source, worker.snapshot);
-	return source;
+	ftm_source_connect_all(server, TopMemoryContext, sources, count);
 }
 
 /*
- * Connect to the source, unless there is none: an import reads files.  The user
- * map lasts as long as the worker, too.
+ * The source is far away: so the leader has its workers connect while it plans,
+ * tells them the snapshot when it knows it, and waits at the end.
  */
 static void
 open_source(StringInfo command, StringInfo answer pg_attribute_unused())
 {
 	MemoryContext outer = MemoryContextSwitchTo(TopMemoryContext);
 
-	worker.run_id = pq_getmsgint64(command);
 	worker.serverid = pq_getmsgint(command, 4);
 	worker.server_name = ftm_task_get_string(command);
-	worker.snapshot = ftm_task_get_string(command);
 	MemoryContextSwitchTo(outer);
 
 	outer = begin_transaction();
-	if (worker.server_name != NULL)
-		worker.source = worker.sources[0] = connect_source();
+	connect_source(worker.sources, 1);
+	worker.source = worker.sources[0];
+	commit_transaction(outer);
+}
+
+static void
+set_snapshot(StringInfo command, StringInfo answer pg_attribute_unused())
+{
+	MemoryContext outer = MemoryContextSwitchTo(TopMemoryContext);
+
+	worker.snapshot = ftm_task_get_string(command);
+	MemoryContextSwitchTo(outer);
+	ftm_source_import_snapshot(worker.source, worker.snapshot);
+}
+
+/*
+ * Without a source in the case of an import, which reads files.  The user map
+ * lasts as long as the worker.
+ */
+static void
+join_run(StringInfo command, StringInfo answer pg_attribute_unused())
+{
+	MemoryContext outer;
+
+	worker.run_id = pq_getmsgint64(command);
+	outer = begin_transaction();
 	worker.map = ftm_usermap_load(TopMemoryContext);
 	commit_transaction(outer);
+	if (worker.source != NULL)
+		ftm_source_await(worker.source);
 }
 
 static void
@@ -622,14 +646,15 @@ open_streams(const TableTask *task)
 {
 	int64		blocks;
 	int			count = ftm_streams_wanted(task, worker.source, &blocks);
+	int			open = 1;
 
 	if (count == 1)
 		return NULL;
-	for (int i = 1; i < count; i++)
-	{
-		if (worker.sources[i] == NULL)
-			worker.sources[i] = connect_source();
-	}
+	while (open < count && worker.sources[open] != NULL)
+		open++;
+	connect_source(&worker.sources[open], count - open);
+	for (int i = open; i < count; i++)
+		ftm_source_import_snapshot(worker.sources[i], worker.snapshot);
 	return ftm_streams_create(task, worker.sources, count, blocks);
 }
 

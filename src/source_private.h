@@ -1,0 +1,58 @@
+/*-------------------------------------------------------------------------
+ *
+ * source_private.h
+ *		What the files that make up a source connection share.
+ *
+ * For source.c and source_error.c alone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_SOURCE_PRIVATE_H
+#define FTM_SOURCE_PRIVATE_H
+
+#include "libpq-fe.h"
+
+#include "source.h"
+
+/* What has been sent, and so what is to be done with its answer. */
+typedef enum AnswerKind
+{
+	ANSWER_ROWS,				/* it is for whoever receives it */
+	ANSWER_NO_ROWS,				/* of BEGIN and the like: must be no error */
+	ANSWER_SETTINGS,			/* of the session: the same, with rows */
+	ANSWER_TIMEOUTS,			/* those that are on: there must be none */
+	ANSWER_SNAPSHOT				/* it must be there yet */
+} AnswerKind;
+
+/* The most that may be on its way at a time. */
+#define MAX_ANSWERS		32
+
+struct SourceConnection
+{
+	PGconn	   *connection;		/* NULL once closed */
+	PGresult   *result;			/* being looked at, freed on error */
+	int			nanswers;		/* not received yet, in order */
+	AnswerKind	answers[MAX_ANSWERS];
+	char	   *copy_data;		/* libpq's buffer of the last COPY message */
+	bool		copy_starting;	/* COPY was sent, and not answered yet */
+	int			copy_columns;	/* what is expected of the answer */
+	bool		copy_binary;
+	char	   *server_name;	/* of the foreign server, for messages */
+	bool		holds_fd;		/* AcquireExternalFD() succeeded */
+	MemoryContextCallback callback;
+};
+
+/* Raise the error that is source->result, field by field. */
+extern void ftm_source_report_result_error(SourceConnection *source)
+			pg_attribute_noreturn();
+
+/* 08006, with what the server or libpq has said last. */
+extern void ftm_source_report_lost_connection(SourceConnection *source)
+			pg_attribute_noreturn();
+
+/* Why an attempt to connect has failed: see ftm_source_connect(). */
+extern void ftm_source_report_connect_failure(SourceConnection *source,
+											  const SourceServer *server)
+			pg_attribute_noreturn();
+
+#endif							/* FTM_SOURCE_PRIVATE_H */
