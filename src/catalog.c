@@ -75,7 +75,9 @@ struct CatalogReader
 	List	   *schemas;
 	const char *schemas_text;	/* of an array */
 	RowSet	   *answers[QUESTIONS]; /* NULL: not asked */
-	Catalog    *catalog;
+	const char *types;			/* OIDs as text of an array; NULL: none */
+	const char *values_sql;		/* of sequences; NULL: there are none */
+	Catalog    *catalog;		/* NULL: the answers are not read yet */
 	HTAB	   *tables;			/* OID -> CatalogTable, all of the catalog */
 };
 
@@ -99,7 +101,7 @@ static CatalogTable *find_table(CatalogReader *reader, const char *oid);
 static void read_tables(CatalogReader *reader);
 static void read_sizes(CatalogReader *reader);
 static void read_published(CatalogReader *reader);
-static TypeTable *read_types_and_values(CatalogReader *reader);
+static TypeTable *read_types(CatalogReader *reader);
 static void add_types(CatalogReader *reader, TypeTable *types,
 					  const char *oids);
 static void read_columns(CatalogReader *reader, TypeTable *types);
@@ -167,42 +169,60 @@ is_asked(const CatalogReader *reader, CatalogQuestion question)
 }
 
 /*
- * What is left to ask when that is answered takes one more round trip, unless
- * types consist of others.
+ * The rest takes one more round trip, unless types consist of others.
  */
-Catalog *
-ftm_catalog_receive(CatalogReader *reader)
+void
+ftm_catalog_ask_rest(CatalogReader *reader)
 {
 	RowSet	  **answers = reader->answers;
+	List	   *oids = NIL;
 
 	reader->catalog = palloc0(sizeof(Catalog));
 	reader->tables = create_table_hash();
 	for (int i = 0; i < QUESTIONS; i++)
 	{
 		if (is_asked(reader, i))
-			answers[i] = receive_answer(reader, questions[i].name, questions[i].sql,
-								 questions[i].of_schemas ?
-								 reader->schemas_text : NULL);
+			answers[i] = receive_answer(reader, questions[i].name,
+										questions[i].sql,
+										questions[i].of_schemas ?
+										reader->schemas_text : NULL);
 	}
-
 	reader->catalog->version =
 		(int) ftm_rowset_int64(answers[ASK_VERSION], 0, 0);
+	read_tables(reader);
+	read_sequences(reader);
+
+	for (int row = 0; row < answers[ASK_COLUMNS]->nrows; row++)
+		oids = lappend(oids, ftm_rowset_text(answers[ASK_COLUMNS], row, 3));
+	if (oids != NIL)
+	{
+		reader->types = ftm_catalog_array_text(oids);
+		send_question(reader, CATALOG_TYPES_SQL, reader->types);
+	}
+	reader->values_sql = sequence_values_sql(reader->catalog);
+	if (reader->values_sql != NULL)
+		send_question(reader, reader->values_sql, NULL);
+}
+
+Catalog *
+ftm_catalog_receive(CatalogReader *reader)
+{
+	RowSet	  **answers = reader->answers;
+
+	if (reader->catalog == NULL)
+		ftm_catalog_ask_rest(reader);
 	for (int row = 0; row < answers[ASK_MISSING_SCHEMAS]->nrows; row++)
 		reader->catalog->missing_schemas =
 			lappend(reader->catalog->missing_schemas,
 					ftm_rowset_text(answers[ASK_MISSING_SCHEMAS], row, 0));
-	read_tables(reader);
+	read_columns(reader, read_types(reader));
 	if (answers[ASK_SIZES] != NULL)
 		read_sizes(reader);
 	if (answers[ASK_PUBLISHED] != NULL)
 		read_published(reader);
 	read_foreign_keys(reader);
-	read_sequences(reader);
-
-	read_columns(reader, read_types_and_values(reader));
 	if (answers[ASK_SCHEMAS] != NULL && reader->source == NULL)
 		leave_schemas(reader->catalog, answers[ASK_SCHEMAS], reader->schemas);
-
 	hash_destroy(reader->tables);
 	return reader->catalog;
 }
@@ -398,39 +418,29 @@ read_published(CatalogReader *reader)
 }
 
 /*
- * The types of the columns, to the last part.  Values of sequences, since these
- * are known, share the round trip.
+ * The types of the columns, to the last part.  The values of sequences have
+ * been asked for behind the first of them.
  */
 static TypeTable *
-read_types_and_values(CatalogReader *reader)
+read_types(CatalogReader *reader)
 {
-	const RowSet *columns = reader->answers[ASK_COLUMNS];
 	TypeTable  *types = ftm_catalog_type_table(reader->catalog->version);
-	List	   *missing = NIL;
-	char	   *oids;
-	char	   *values_sql = sequence_values_sql(reader->catalog);
+	List	   *missing;
 
-	for (int row = 0; row < columns->nrows; row++)
-		missing = lappend(missing, ftm_rowset_text(columns, row, 3));
-	oids = ftm_catalog_array_text(missing);
-	if (missing != NIL)
-		send_question(reader, CATALOG_TYPES_SQL, oids);
-	if (values_sql != NULL)
-		send_question(reader, values_sql, NULL);
-	if (missing != NIL)
-		add_types(reader, types, oids);
-	if (values_sql != NULL)
-		read_sequence_values(reader, values_sql);
-
+	if (reader->types != NULL)
+		add_types(reader, types, reader->types);
+	if (reader->values_sql != NULL)
+		read_sequence_values(reader, reader->values_sql);
 	while ((missing = ftm_catalog_type_missing(types)) != NIL)
 	{
+		char	   *oids = ftm_catalog_array_text(missing);
+
 		/* A record has answered all that it was asked, and says it again. */
 		if (reader->source == NULL && reader->record != NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 					 errmsg("the export does not say what type %s is",
 							(char *) linitial(missing))));
-		oids = ftm_catalog_array_text(missing);
 		send_question(reader, CATALOG_TYPES_SQL, oids);
 		add_types(reader, types, oids);
 	}

@@ -157,12 +157,15 @@ extern Catalog *ftm_catalog_read_source(SourceConnection *source,
 extern Catalog *ftm_catalog_read_target(List *schemas);
 
 /*
- * The source's in two halves, as with ftm_source_send_query().
+ * The source's in two halves, as with ftm_source_send_query().  In between, the
+ * second function, which may be left out, waits for the answers and asks what
+ * follows from them.
  */
 typedef struct CatalogReader CatalogReader;
 
 extern CatalogReader *ftm_catalog_ask_source(SourceConnection *source,
 											 List *schemas);
+extern void ftm_catalog_ask_rest(CatalogReader *reader);
 extern Catalog *ftm_catalog_receive(CatalogReader *reader);
 
 /*

@@ -55,9 +55,8 @@ ftm_check_schema(Preflight *preflight)
 		ftm_plan_build_for(preflight->scope, preflight->catalog,
 						   preflight->unmapped) :
 		preflight->reader != NULL ?
-		ftm_plan_build_for(preflight->scope,
-						   ftm_catalog_receive(preflight->reader),
-						   preflight->unmapped) :
+		ftm_plan_build_asked(preflight->scope, preflight->reader,
+							 preflight->unmapped) :
 		ftm_plan_build(preflight->scope, preflight->source,
 					   preflight->unmapped);
 	report_topic(preflight, PLAN_SCHEMA,

@@ -31,8 +31,10 @@
 #include "type_match.h"
 #include "user_column.h"
 
+static void build_guarded(MigrationPlan *plan, const Scope *scope,
+						  CatalogReader *source, const char *unmapped);
 static void build_plan(MigrationPlan *plan, const Scope *scope,
-					   const char *unmapped);
+					   CatalogReader *source, const char *unmapped);
 static void match_tables(MigrationPlan *plan, const ScopeFilter *filter);
 static CatalogTable *find_counterpart(MigrationPlan *plan,
 									  const CatalogTable *source);
@@ -60,9 +62,30 @@ MigrationPlan *
 ftm_plan_build(const Scope *scope, SourceConnection *source,
 			   const char *unmapped)
 {
-	return ftm_plan_build_for(scope,
-							  ftm_catalog_read_source(source, scope->schemas),
-							  unmapped);
+	return ftm_plan_build_asked(scope,
+								ftm_catalog_ask_source(source, scope->schemas),
+								unmapped);
+}
+
+MigrationPlan *
+ftm_plan_build_for(const Scope *scope, Catalog *source, const char *unmapped)
+{
+	MigrationPlan *plan = palloc0(sizeof(MigrationPlan));
+
+	plan->source = source;
+	build_guarded(plan, scope, NULL, unmapped);
+	return plan;
+}
+
+MigrationPlan *
+ftm_plan_build_asked(const Scope *scope, CatalogReader *source,
+					 const char *unmapped)
+{
+	MigrationPlan *plan = palloc0(sizeof(MigrationPlan));
+
+	ftm_catalog_ask_rest(source);
+	build_guarded(plan, scope, source, unmapped);
+	return plan;
 }
 
 /*
@@ -70,20 +93,19 @@ ftm_plan_build(const Scope *scope, SourceConnection *source,
  * moment.  A session that loads or alters a table may hold it for hours: give
  * up after the time that a worker would wait.
  */
-MigrationPlan *
-ftm_plan_build_for(const Scope *scope, Catalog *source, const char *unmapped)
+static void
+build_guarded(MigrationPlan *plan, const Scope *scope, CatalogReader *source,
+			  const char *unmapped)
 {
-	MigrationPlan *plan = palloc0(sizeof(MigrationPlan));
 	MemoryContext context = CurrentMemoryContext;
 	int			nestlevel = NewGUCNestLevel();
 
-	plan->source = source;
 	(void) set_config_option("lock_timeout", psprintf("%d", ftm_lock_timeout),
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
 	PG_TRY();
 	{
-		build_plan(plan, scope, unmapped);
+		build_plan(plan, scope, source, unmapped);
 	}
 	PG_CATCH();
 	{
@@ -102,16 +124,18 @@ ftm_plan_build_for(const Scope *scope, Catalog *source, const char *unmapped)
 	}
 	PG_END_TRY();
 	AtEOXact_GUC(false, nestlevel);
-	return plan;
 }
 
 static void
-build_plan(MigrationPlan *plan, const Scope *scope, const char *unmapped)
+build_plan(MigrationPlan *plan, const Scope *scope, CatalogReader *source,
+		   const char *unmapped)
 {
 	ScopeFilter *filter;
 	ListCell   *lc;
 
 	plan->target = ftm_catalog_read_target(scope->schemas);
+	if (source != NULL)
+		plan->source = ftm_catalog_receive(source);
 	filter = ftm_scope_filter(scope, plan->source);
 
 	match_tables(plan, filter);

@@ -113,6 +113,14 @@ extern MigrationPlan *ftm_plan_build(const Scope *scope,
 									 SourceConnection *source,
 									 const char *unmapped);
 
+/*
+ * The same with a source that has been asked for its catalog: the target's is
+ * read while the source answers the rest.
+ */
+extern MigrationPlan *ftm_plan_build_asked(const Scope *scope,
+										   CatalogReader *source,
+										   const char *unmapped);
+
 /* The same for a catalog of the source that has been read, or kept. */
 extern MigrationPlan *ftm_plan_build_for(const Scope *scope, Catalog *source,
 										 const char *unmapped);
