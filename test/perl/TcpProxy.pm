@@ -25,6 +25,10 @@ another one, until it is told something else:
   stall      relay nothing, but keep the connections
   delay MS   wait so many milliseconds before each piece
   go         relay again: takes back refuse, stall and delay
+  count MS   count from now on how often each connection waits for an answer; one
+             is relayed when the client has been silent for so many milliseconds,
+             so that all that it sends without waiting is one request
+  counts     the result: a number for each connection since then, in order
 
 =cut
 
@@ -37,7 +41,7 @@ use IO::Handle;
 use IO::Select;
 use IO::Socket::INET;
 use Socket;
-use Time::HiRes qw(usleep);
+use Time::HiRes qw(time usleep);
 
 # Bytes read at a time; also how much may wait to be written to a peer.
 my $piece = 64 * 1024;
@@ -81,7 +85,7 @@ sub port
 	return $self->{port};
 }
 
-# Tell the process something, and wait until it knows.
+# Tell the process something, and wait until it knows; returns its answer.
 sub command
 {
 	my ($self, $command) = @_;
@@ -89,7 +93,8 @@ sub command
 	print { $self->{control} } "$command\n";
 	my $answer = readline $self->{control};
 	die "the proxy is gone\n" unless defined $answer;
-	return;
+	chomp $answer;
+	return $answer;
 }
 
 sub DESTROY
@@ -107,7 +112,10 @@ sub DESTROY
 my %peer;       # socket -> the other side's
 my %waiting;    # socket -> bytes to be written to it
 my %socket;     # name -> socket
-my %state = (refuse => 0, stall => 0, delay => 0, bytes_left => undef);
+my %state = (refuse => 0, stall => 0, delay => 0, bytes_left => undef, silence => 0);
+my %number;     # client's socket -> which of the connections that are counted
+my %asked_at;   # client's socket -> when it asked what has not been answered
+my @counts;     # answers waited for, by number
 
 sub end_connection
 {
@@ -120,6 +128,8 @@ sub end_connection
 		delete $peer{$end};
 		delete $waiting{$end};
 		delete $socket{$end};
+		delete $number{$end};
+		delete $asked_at{$end};
 		close $end;
 	}
 	return;
@@ -137,18 +147,25 @@ sub end_all
 	return;
 }
 
+# Returns the answer.
 sub obey
 {
 	my ($command, $number) = split ' ', $_[0];
 
+	return join ' ', @counts if $command eq 'counts';
 	if    ($command eq 'go') { @state{qw(refuse stall delay)} = (0, 0, 0); }
 	elsif ($command eq 'stall')  { $state{stall} = 1; }
 	elsif ($command eq 'delay')  { $state{delay} = $number; }
 	elsif ($command eq 'refuse') { $state{refuse} = 1; end_all(1); }
 	elsif ($command eq 'close')  { end_all(0); }
+	elsif ($command eq 'count')
+	{
+		$state{silence} = $number / 1000;
+		@counts = ();
+	}
 	elsif (defined $number)      { $state{bytes_left} = $number; }
 	else                         { end_all(1); }
-	return;
+	return 'done';
 }
 
 sub accept_connection
@@ -171,6 +188,11 @@ sub accept_connection
 	}
 	$peer{$client} = $server;
 	$peer{$server} = $client;
+	if ($state{silence})
+	{
+		push @counts, 0;
+		$number{$client} = $#counts;
+	}
 	return;
 }
 
@@ -191,6 +213,7 @@ sub read_from
 		return;
 	}
 	usleep 1000 * $state{delay} if $state{delay};
+	$asked_at{$end} = time if defined $number{$end};
 	$waiting{$peer} .= $data;
 	if (defined $state{bytes_left})
 	{
@@ -206,6 +229,7 @@ sub write_to
 	return unless $peer{$end} && $waiting{$end} ne '';
 	my $count = syswrite $end, $waiting{$end};
 
+	$counts[ $number{$end} ]++ if delete $asked_at{$end};
 	if (defined $count)
 	{
 		substr($waiting{$end}, 0, $count) = '';
@@ -226,10 +250,12 @@ sub relay
 	{
 		my @ends     = $state{stall} ? () : values %socket;
 		my @readable = grep { length $waiting{ $peer{$_} } < $piece } @ends;
-		my @writable = grep { $waiting{$_} ne '' } @ends;
+		my @pending  = grep { $waiting{$_} ne '' } @ends;
+		my @writable = grep { !$asked_at{$_} || time - $asked_at{$_} >= $state{silence} } @pending;
 		my ($reads, $writes) = IO::Select->select(
 			IO::Select->new($control, $listener, @readable),
-			IO::Select->new(@writable), undef, 1);
+			IO::Select->new(@writable),
+			undef, @pending > @writable ? 0.01 : 1);
 
 		foreach my $end (@{ $reads || [] })
 		{
@@ -238,8 +264,7 @@ sub relay
 				my $command;
 
 				return if !sysread $control, $command, 1000;
-				obey($command);
-				syswrite $control, "done\n";
+				syswrite $control, obey($command) . "\n";
 				last;
 			}
 			elsif ($end == $listener) { accept_connection($listener, $port); }
