@@ -587,19 +587,17 @@ carry_out(Leader *leader)
 	ftm_step_check_keys(leader);
 	ftm_progress_begin_step(leader->pool, "analyze tables");
 	ftm_step_analyze_tables(leader);
-	if (!leader->options->verify)
+	if (leader->options->verify)
 	{
-		ftm_step_check_freeze(leader);
-		ftm_step_record_verdicts(leader);
-		end_run(leader, "loaded");
-		return;
+		ftm_progress_begin_step(leader->pool, "verify");
+		ftm_step_verify(leader);
 	}
-	ftm_progress_begin_step(leader->pool, "verify");
-	ftm_step_verify(leader);
+	ftm_pool_dismiss_loaders(leader->pool);
 	ftm_step_check_freeze(leader);
 	ftm_step_record_verdicts(leader);
-	ftm_step_raise_verdict(leader);
-	end_run(leader, "verified");
+	if (leader->options->verify)
+		ftm_step_raise_verdict(leader);
+	end_run(leader, leader->options->verify ? "verified" : "loaded");
 }
 
 /*

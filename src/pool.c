@@ -37,7 +37,7 @@
 typedef struct PoolWorker
 {
 	BackgroundWorkerHandle *handle; /* NULL once known to have stopped */
-	shm_mq_handle *commands;
+	shm_mq_handle *commands;	/* NULL once detached */
 	shm_mq_handle *answers;
 	int			unanswered;		/* commands that have been sent */
 	const PoolTask *task;		/* what it is busy with, if a task */
@@ -69,6 +69,7 @@ static void create_queues(shm_toc *toc, int index);
 static bool start_worker(WorkerPool *pool, int index);
 static void report_no_workers(void) pg_attribute_noreturn();
 static void terminate_workers(dsm_segment *segment, Datum arg);
+static void detach_commands(PoolWorker *worker);
 static void send_command(WorkerPool *pool, int index, WorkerCommand command,
 						 StringInfo payload);
 static void receive_from_one(WorkerPool *pool, int index);
@@ -584,7 +585,7 @@ ftm_pool_restart_loaders(WorkerPool *pool)
 	/* The processes are gone, so the queues' memory may be used again. */
 	for (int i = POOL_KEEPER + 1; i < wanted; i++)
 	{
-		shm_mq_detach(pool->workers[i].commands);
+		detach_commands(&pool->workers[i]);
 		shm_mq_detach(pool->workers[i].answers);
 		memset(&pool->workers[i], 0, sizeof(PoolWorker));
 		create_queues(toc, i);
@@ -600,11 +601,28 @@ ftm_pool_restart_loaders(WorkerPool *pool)
 }
 
 void
+ftm_pool_dismiss_loaders(WorkerPool *pool)
+{
+	for (int i = POOL_KEEPER + 1; i < pool->nworkers; i++)
+		detach_commands(&pool->workers[i]);
+}
+
+/*
+ * Detached from its commands, a worker ends.
+ */
+static void
+detach_commands(PoolWorker *worker)
+{
+	if (worker->commands != NULL)
+		shm_mq_detach(worker->commands);
+	worker->commands = NULL;
+}
+
+void
 ftm_pool_end(WorkerPool *pool)
 {
-	/* Detached from its commands, a worker ends. */
 	for (int i = 0; i < pool->nworkers; i++)
-		shm_mq_detach(pool->workers[i].commands);
+		detach_commands(&pool->workers[i]);
 	for (int i = 0; i < pool->nworkers; i++)
 	{
 		BackgroundWorkerHandle *handle = pool->workers[i].handle;

@@ -158,6 +158,12 @@ extern int	ftm_pool_tasks(const WorkerPool *pool, int *ndone, List **objects);
 extern void ftm_pool_stop_loaders(WorkerPool *pool);
 
 /*
+ * There is nothing more for the loaders to do: they end while the leader goes
+ * on with the keeper.
+ */
+extern void ftm_pool_dismiss_loaders(WorkerPool *pool);
+
+/*
  * New loaders instead of those that were stopped, as many as there are slots
  * for; error 53000 if there is none.
  */
