@@ -313,9 +313,17 @@ reconnect(Preflight *preflight)
 {
 	ftm_source_disconnect(preflight->source);
 	preflight->source = NULL;
-	preflight->source = ftm_source_connect(preflight->server,
-										   preflight->context);
-	ftm_source_await(preflight->source);
+	preflight->source = ftm_check_connect(preflight);
+}
+
+SourceConnection *
+ftm_check_connect(const Preflight *preflight)
+{
+	SourceConnection *source = ftm_source_connect(preflight->server,
+												  preflight->context);
+
+	ftm_source_await(source);
+	return source;
 }
 
 void

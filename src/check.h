@@ -82,6 +82,9 @@ typedef struct Preflight
 extern void ftm_check_run_source(Preflight *preflight);
 extern void ftm_check_run(Preflight *preflight);
 
+/* A connection to the source whose session is set up: no less counts as one. */
+extern SourceConnection *ftm_check_connect(const Preflight *preflight);
+
 /* What a check says.  hint: NULL for CHECK_PASS only. */
 extern void ftm_check_pass(Preflight *preflight, char *detail);
 extern void ftm_check_warn(Preflight *preflight, char *detail, char *hint);

@@ -42,8 +42,7 @@ ftm_check_connection(Preflight *preflight)
 	if (preflight->server == NULL)
 		preflight->server = ftm_options_source_server(preflight->scope->source);
 	if (preflight->source == NULL)
-		preflight->source = ftm_source_connect(preflight->server,
-											   preflight->context);
+		preflight->source = ftm_check_connect(preflight);
 	ftm_source_send_query(preflight->source,
 						  "SELECT current_user, pg_catalog.current_database()",
 						  0, NULL);
@@ -135,9 +134,7 @@ ftm_check_connection_limit(Preflight *preflight)
 	int64		available;
 	int			wanted = preflight->workers * ftm_streams + 1;
 
-	preflight->second = ftm_source_connect(preflight->server,
-										   preflight->context);
-	ftm_source_await(preflight->second);
+	preflight->second = ftm_check_connect(preflight);
 	available = free_connections(preflight, &limit) + 2;
 	if (available < wanted)
 		ftm_check_fail(preflight, ERRCODE_TOO_MANY_CONNECTIONS,

@@ -56,6 +56,7 @@ static void start_loaders(Leader *leader);
 static void verify_plan(Leader *leader);
 static void check_and_plan(Leader *leader);
 static void connect_source(Leader *leader);
+static void set_snapshot(Leader *leader, char *snapshot);
 static void plan_verification(Leader *leader);
 static List *planned_tables(Leader *leader);
 static void refuse_locked_tables(const MigrationPlan *plan);
@@ -304,8 +305,7 @@ verify_plan(Leader *leader)
 	if (leader->server != NULL)
 	{
 		connect_source(leader);
-		leader->snapshot = ftm_source_export_snapshot(leader->source);
-		ftm_step_set_snapshot(leader->pool, leader->snapshot);
+		set_snapshot(leader, ftm_source_export_snapshot(leader->source));
 	}
 	plan_verification(leader);
 	ftm_step_join_run(leader->pool, 0);
@@ -367,9 +367,7 @@ check_and_plan(Leader *leader)
 		connect_source(leader);
 		preflight.source = leader->source;
 		ftm_check_run_source(&preflight);
-		leader->snapshot = preflight.snapshot;
-		if (leader->pool != NULL)
-			ftm_step_set_snapshot(leader->pool, leader->snapshot);
+		set_snapshot(leader, preflight.snapshot);
 	}
 	ftm_check_run(&preflight);
 
@@ -381,15 +379,23 @@ check_and_plan(Leader *leader)
 }
 
 /*
- * The workers follow once the source has let the leader in: a wrong password is
+ * Workers need a source unless there is an import.  They follow once the source has let the leader in: a wrong password is
  * not tried several times.
  */
 static void
 connect_source(Leader *leader)
 {
 	leader->source = ftm_source_connect(leader->server, CurrentMemoryContext);
-	if (leader->pool != NULL)
+	if (leader->pool != NULL && leader->options->import == NULL)
 		ftm_step_open_sources(leader->pool, leader->server);
+}
+
+static void
+set_snapshot(Leader *leader, char *snapshot)
+{
+	leader->snapshot = snapshot;
+	if (leader->pool != NULL && leader->options->import == NULL)
+		ftm_step_set_snapshot(leader->pool, snapshot);
 }
 
 /*
