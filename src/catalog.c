@@ -39,6 +39,7 @@ typedef enum CatalogQuestion
 #define OF_SOURCE		1
 #define OF_TARGET		2
 #define OF_RECORD		4		/* a source that is recorded, or a record */
+#define OF_ALL			(OF_SOURCE | OF_TARGET | OF_RECORD)
 
 static const struct
 {
@@ -49,21 +50,21 @@ static const struct
 }			questions[QUESTIONS] =
 {
 	[ASK_VERSION] =
-	{"version", CATALOG_VERSION_SQL, false, OF_SOURCE | OF_TARGET | OF_RECORD},
+	{"version", CATALOG_VERSION_SQL, false, OF_ALL},
 	[ASK_MISSING_SCHEMAS] =
-	{"missing schemas", CATALOG_MISSING_SCHEMAS_SQL, true, OF_SOURCE | OF_TARGET | OF_RECORD},
+	{"missing schemas", CATALOG_MISSING_SCHEMAS_SQL, true, OF_ALL},
 	[ASK_TABLES] =
-	{"tables", CATALOG_TABLES_SQL, true, OF_SOURCE | OF_TARGET | OF_RECORD},
+	{"tables", CATALOG_TABLES_SQL, true, OF_ALL},
 	[ASK_COLUMNS] =
-	{"columns", CATALOG_COLUMNS_SQL, true, OF_SOURCE | OF_TARGET | OF_RECORD},
+	{"columns", CATALOG_COLUMNS_SQL, true, OF_ALL},
 	[ASK_SIZES] =
 	{"sizes", CATALOG_SIZES_SQL, true, OF_SOURCE | OF_RECORD},
 	[ASK_PUBLISHED] =
 	{"published", CATALOG_PUBLISHED_SQL, false, OF_TARGET},
 	[ASK_FOREIGN_KEYS] =
-	{"foreign keys", CATALOG_FOREIGN_KEYS_SQL, false, OF_SOURCE | OF_TARGET | OF_RECORD},
+	{"foreign keys", CATALOG_FOREIGN_KEYS_SQL, false, OF_ALL},
 	[ASK_SEQUENCES] =
-	{"sequences", CATALOG_SEQUENCES_SQL, true, OF_SOURCE | OF_TARGET | OF_RECORD},
+	{"sequences", CATALOG_SEQUENCES_SQL, true, OF_ALL},
 	[ASK_SCHEMAS] =
 	{"schemas", CATALOG_SCHEMAS_SQL, true, OF_RECORD},
 };

@@ -379,8 +379,8 @@ check_and_plan(Leader *leader)
 }
 
 /*
- * Workers need a source unless there is an import.  They follow once the source has let the leader in: a wrong password is
- * not tried several times.
+ * Workers need a source unless there is an import.  They follow once the source
+ * has let the leader in: a wrong password is not tried several times.
  */
 static void
 connect_source(Leader *leader)
