@@ -544,8 +544,9 @@ read_sequences(CatalogReader *reader)
 }
 
 /*
- * All values in one query, NULL if there are none.  A sequence's state is in its own relation only:
- * pg_sequences does not tell a value set but not yet called.
+ * All values in one query, NULL if there are none.  A sequence's state is in
+ * its own relation only: pg_sequences does not tell a value set but not yet
+ * called.
  */
 static char *
 sequence_values_sql(const Catalog *catalog)

@@ -3,7 +3,8 @@
  * step.h
  *		The steps of a run, each as tasks for the pool's workers.
  *
- * For leader.c, and export.c as to its first step.  Errors of the workers are raised as they were.
+ * For leader.c, and export.c as to the first.  Errors of the workers are raised
+ * as they were.
  *
  *-------------------------------------------------------------------------
  */

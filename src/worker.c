@@ -652,7 +652,8 @@ open_streams(const TableTask *task)
 		return NULL;
 	while (open < count && worker.sources[open] != NULL)
 		open++;
-	connect_source(&worker.sources[open], count - open);
+	if (open < count)
+		connect_source(&worker.sources[open], count - open);
 	for (int i = open; i < count; i++)
 		ftm_source_import_snapshot(worker.sources[i], worker.snapshot);
 	return ftm_streams_create(task, worker.sources, count, blocks);
