@@ -517,7 +517,7 @@ check_row_security(Relation rel, const TableTask *task)
 static uint64
 write_rows(Relation rel, const TableTask *task, CopyStream *stream)
 {
-	RowWriter  *writer = ftm_rows_begin(rel, task, NULL);
+	RowWriter  *writer = ftm_rows_begin(rel, task);
 	uint64		rows;
 
 	while (!stream->ended)

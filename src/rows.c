@@ -62,7 +62,6 @@ struct RowWriter
 {
 	MemoryContext context;		/* of everything here */
 	Relation	rel;
-	RowObserver *observer;
 	int			nfields;
 	RowField   *fields;
 	int			nattributes;
@@ -74,7 +73,7 @@ struct RowWriter
 	ResultRelInfo *result_rel;
 	TupleTableSlot *check_slot;
 
-	/* The row in hand; one of many if there is an observer. */
+	/* The row in hand. */
 	Datum	   *values;
 	bool	   *isnull;
 	int		   *raw_length;		/* of values that are bytes of the stream */
@@ -88,8 +87,6 @@ struct RowWriter
 	int			nrows;
 	char	   *tuples;			/* MAX_BATCH_BYTES */
 	size_t		tuples_used;
-	Datum	   *all_values;
-	bool	   *all_isnull;
 	TupleTableSlot **slots;
 	int			nslots;
 	TupleTableSlotOps slot_ops;
@@ -161,7 +158,7 @@ ftm_rows_possible(Relation rel, const TableTask *task)
 }
 
 RowWriter *
-ftm_rows_begin(Relation rel, const TableTask *task, RowObserver *observer)
+ftm_rows_begin(Relation rel, const TableTask *task)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "ftmigrate rows",
@@ -172,7 +169,6 @@ ftm_rows_begin(Relation rel, const TableTask *task, RowObserver *observer)
 	check_frozen_possible(rel);
 	writer->context = context;
 	writer->rel = rel;
-	writer->observer = observer;
 	init_fields(writer, task);
 	init_attributes(writer);
 	init_constraints(writer);
@@ -322,16 +318,13 @@ keep_tuple(TupleTableSlot *slot pg_attribute_unused())
 static void
 init_batch(RowWriter *writer)
 {
-	int			nrows = writer->observer != NULL ? MAX_BATCH_ROWS : 1;
-	size_t		nvalues = (size_t) nrows * Max(writer->nattributes, 1);
+	int			nvalues = Max(writer->nattributes, 1);
 
 	/* Attributes that the stream lacks stay null. */
-	writer->all_values = palloc0(sizeof(Datum) * nvalues);
-	writer->all_isnull = palloc(sizeof(bool) * nvalues);
-	memset(writer->all_isnull, true, sizeof(bool) * nvalues);
-	writer->values = writer->all_values;
-	writer->isnull = writer->all_isnull;
-	writer->raw_length = palloc0(sizeof(int) * Max(writer->nattributes, 1));
+	writer->values = palloc0(sizeof(Datum) * nvalues);
+	writer->isnull = palloc(sizeof(bool) * nvalues);
+	memset(writer->isnull, true, sizeof(bool) * nvalues);
+	writer->raw_length = palloc0(sizeof(int) * nvalues);
 
 	writer->tuples = palloc(MAX_BATCH_BYTES);
 	writer->slots = palloc(sizeof(TupleTableSlot *) * MAX_BATCH_ROWS);
@@ -567,15 +560,7 @@ make_room(RowWriter *writer, size_t size)
 	HeapTuple	tuple;
 
 	if (writer->nrows > 0 && size > MAX_BATCH_BYTES - writer->tuples_used)
-	{
-		Datum	   *values = writer->values;
-		bool	   *isnull = writer->isnull;
-
-		/* The row in hand is the next batch's first. */
 		insert_batch(writer);
-		memmove(writer->values, values, sizeof(Datum) * writer->nattributes);
-		memmove(writer->isnull, isnull, sizeof(bool) * writer->nattributes);
-	}
 	if (size <= MAX_BATCH_BYTES)
 		tuple = (HeapTuple) (writer->tuples + writer->tuples_used);
 	else if (size <= PG_INT32_MAX)
@@ -612,11 +597,6 @@ add_row(RowWriter *writer, HeapTuple tuple)
 	slot->tuple = tuple;
 	slot->base.tts_flags &= ~TTS_FLAG_EMPTY;
 	writer->nrows++;
-	if (writer->observer != NULL)
-	{
-		writer->values += writer->nattributes;
-		writer->isnull += writer->nattributes;
-	}
 
 	if ((char *) tuple == writer->tuples + writer->tuples_used)
 		writer->tuples_used += MAXALIGN(HEAPTUPLESIZE + tuple->t_len);
@@ -654,27 +634,12 @@ insert_batch(RowWriter *writer)
 	CHECK_FOR_INTERRUPTS();
 	table_multi_insert(writer->rel, writer->slots, writer->nrows,
 					   writer->command, writer->options, writer->bulk);
-	if (writer->observer != NULL)
-	{
-		Datum	   *values = writer->all_values;
-		bool	   *isnull = writer->all_isnull;
-
-		for (int i = 0; i < writer->nrows; i++)
-		{
-			writer->observer->row(writer->observer, values, isnull,
-								  &writer->slots[i]->tts_tid);
-			values += writer->nattributes;
-			isnull += writer->nattributes;
-		}
-	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(writer->batch_context);
 
 	writer->inserted += writer->nrows;
 	writer->nrows = 0;
 	writer->tuples_used = 0;
-	writer->values = writer->all_values;
-	writer->isnull = writer->all_isnull;
 	report_progress(writer);
 }
 

@@ -11,21 +11,9 @@
 #ifndef FTM_ROWS_H
 #define FTM_ROWS_H
 
-#include "storage/itemptr.h"
 #include "utils/relcache.h"
 
 #include "task.h"
-
-/*
- * Somebody who wants to see each row once it is in the table.  values and
- * isnull have an entry for each attribute of the table, in order, valid during
- * the call only.  So is memory of the current context.
- */
-typedef struct RowObserver
-{
-	void		(*row) (struct RowObserver *observer, const Datum *values,
-						const bool *isnull, ItemPointer tid);
-} RowObserver;
 
 typedef struct RowWriter RowWriter;
 
@@ -37,11 +25,10 @@ extern bool ftm_rows_possible(Relation rel, const TableTask *task);
 /*
  * Begin to fill rel, which ftm_rows_possible() was asked about, and whose
  * storage the current subtransaction has made: otherwise an error, as of COPY
- * FREEZE.  Neither triggers are fired nor indexes maintained.  observer may be
- * NULL.  All memory is the current context's.
+ * FREEZE.  Neither triggers are fired nor indexes maintained.  All memory is the
+ * current context's.
  */
-extern RowWriter *ftm_rows_begin(Relation rel, const TableTask *task,
-								 RowObserver *observer);
+extern RowWriter *ftm_rows_begin(Relation rel, const TableTask *task);
 
 /*
  * The next piece of the stream, cut at the end of its header or of a row.
