@@ -403,9 +403,10 @@ send_command(WorkerPool *pool, int index, WorkerCommand command,
 }
 
 /*
- * Wait for the result of the last command to one worker.  What the others say
- * meanwhile is left for later: their errors belong to the step that waits for
- * them.
+ * Wait for the result of the last command to one worker.  The keeper is done in
+ * a moment, and may be writing down that there is a run: until then, a loader's
+ * error would not be recorded.  A loader takes its time, and must not be waited
+ * for if another one fails.
  */
 static void
 receive_from_one(WorkerPool *pool, int index)
@@ -413,7 +414,9 @@ receive_from_one(WorkerPool *pool, int index)
 	while (pool->workers[index].unanswered > 0)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (receive_from(pool, index) == '\0')
+		if (index != POOL_KEEPER)
+			(void) receive_result(pool);
+		else if (receive_from(pool, index) == '\0')
 			wait_for_message(pool);
 	}
 }
