@@ -173,7 +173,6 @@ $target->append_conf('postgresql.conf', <<'CONF');
 maintenance_work_mem = 128MB
 max_parallel_maintenance_workers = 3
 min_parallel_table_scan_size = 0
-wal_level = replica
 max_wal_senders = 2
 wal_keep_size = 1GB
 CONF
