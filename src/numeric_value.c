@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * numeric_value.c
- *		Numeric values: from the bytes on the wire to those in a tuple.
+ *		Numeric values: from the wire's bytes, or from digits, to a tuple's bytes.
  *
  * numeric_recv() takes some 600 instructions per value, most of them to make
  * of it what it nearly always is already: digits in base 10000 without zeros
@@ -30,16 +30,18 @@
 #define WIRE_NEGATIVE	0x4000
 
 #define BASE			10000
-#define DIGITS_PER_GROUP	4
+#define DIGITS_PER_GROUP	FTM_NUMERIC_GROUP
 
 /* In a tuple. */
 #define SHORT_FORM			0x8000
 #define SHORT_NEGATIVE		0x2000
 #define SHORT_SCALE_SHIFT	7
-#define SHORT_SCALE_MAX		63
+#define SHORT_SCALE_MAX		FTM_NUMERIC_MAX_SCALE
 #define SHORT_WEIGHT_MASK	0x007F	/* two's complement */
 #define SHORT_WEIGHT_MIN	(-64)
-#define SHORT_WEIGHT_MAX	63
+#define SHORT_WEIGHT_MAX	(FTM_NUMERIC_MAX_WHOLE / DIGITS_PER_GROUP - 1)
+
+static const int powers[] = {1, 10, 100, 1000};
 
 void
 ftm_numeric_limits(int32 typmod, NumericLimits *limits)
@@ -70,7 +72,6 @@ static inline bool
 is_plain(const NumericLimits *limits, int first, int last, int ngroups,
 		 int weight, int scale)
 {
-	static const int powers[] = {1, 10, 100, 1000};
 	int			behind = (ngroups - weight - 1) * DIGITS_PER_GROUP - scale;
 	int			whole = (weight + 1) * DIGITS_PER_GROUP;
 
@@ -83,6 +84,16 @@ is_plain(const NumericLimits *limits, int first, int last, int ngroups,
 	return whole <= limits->whole_digits;
 }
 
+static inline void
+write_header(char *stored, int weight, int scale, bool negative)
+{
+	uint16		header = (uint16) (SHORT_FORM | scale << SHORT_SCALE_SHIFT |
+								   (weight & SHORT_WEIGHT_MASK) |
+								   (negative ? SHORT_NEGATIVE : 0));
+
+	memcpy(stored, &header, sizeof(header));
+}
+
 char *
 ftm_numeric_convert(const NumericLimits *limits, char *data, int32 length,
 					int *stored)
@@ -92,7 +103,6 @@ ftm_numeric_convert(const NumericLimits *limits, char *data, int32 length,
 	int			weight;
 	int			sign;
 	int			scale;
-	uint16		header;
 
 	if (length < WIRE_HEADER)
 		return NULL;
@@ -128,10 +138,63 @@ ftm_numeric_convert(const NumericLimits *limits, char *data, int32 length,
 
 		memcpy(digits + i * 2, &digit, sizeof(digit));
 	}
-	header = (uint16) (SHORT_FORM | scale << SHORT_SCALE_SHIFT |
-					   (weight & SHORT_WEIGHT_MASK) |
-					   (sign == WIRE_NEGATIVE ? SHORT_NEGATIVE : 0));
-	memcpy(digits - sizeof(header), &header, sizeof(header));
-	*stored = (int) sizeof(header) + ngroups * 2;
-	return digits - sizeof(header);
+	write_header(digits - FTM_NUMERIC_HEADER, weight, scale,
+				 sign == WIRE_NEGATIVE);
+	*stored = FTM_NUMERIC_HEADER + ngroups * 2;
+	return digits - FTM_NUMERIC_HEADER;
+}
+
+static inline int
+read_group(const char *text, int ndigits)
+{
+	int			group = 0;
+
+	for (int i = 0; i < ndigits; i++)
+		group = group * 10 + (text[i] - '0');
+	return group;
+}
+
+/*
+ * Groups that are zero are stripped at both ends; the scale still tells how
+ * many digits there were.
+ */
+int
+ftm_numeric_write(char *stored, const char *text, int whole, int scale,
+				  bool negative)
+{
+	char	   *groups = stored + FTM_NUMERIC_HEADER;
+	int			weight = (whole - 1) / DIGITS_PER_GROUP;
+	int			ngroups = 0;
+	int			nused = 0;
+	int			ndigits;
+
+	for (int left = whole + scale; left > 0; left -= ndigits)
+	{
+		uint16		group;
+
+		if (left > scale)
+		{
+			ndigits = (left - scale - 1) % DIGITS_PER_GROUP + 1;
+			group = (uint16) read_group(text, ndigits);
+			text += ndigits + (left - ndigits == scale);	/* the point */
+		}
+		else
+		{
+			ndigits = Min(left, DIGITS_PER_GROUP);
+			group = (uint16) (read_group(text, ndigits) *
+							  powers[DIGITS_PER_GROUP - ndigits]);
+			text += ndigits;
+		}
+		if (group == 0 && ngroups == 0)
+		{
+			weight--;
+			continue;
+		}
+		memcpy(groups + ngroups * 2, &group, sizeof(group));
+		ngroups++;
+		if (group != 0)
+			nused = ngroups;
+	}
+	write_header(stored, nused > 0 ? weight : 0, scale, negative && nused > 0);
+	return FTM_NUMERIC_HEADER + nused * 2;
 }

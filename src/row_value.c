@@ -45,6 +45,7 @@ field_kind(Oid receive, Form_pg_attribute att)
 		{F_TIMESTAMP_RECV, FIELD_TIMESTAMP, 8, true, false},
 		{F_TIMESTAMPTZ_RECV, FIELD_TIMESTAMP, 8, true, false},
 		{F_NUMERIC_RECV, FIELD_NUMERIC, -1, false, true},
+		{F_JSONB_RECV, FIELD_JSONB, -1, false, false},
 		{F_UUID_RECV, FIELD_UUID, UUID_LEN, false, false},
 		{F_TEXTRECV, FIELD_TEXT, -1, false, false},
 		{F_VARCHARRECV, FIELD_TEXT, -1, false, true},
@@ -61,7 +62,7 @@ field_kind(Oid receive, Form_pg_attribute att)
 			return FIELD_GENERIC;
 
 		/* Where there is something to be converted, the function does it. */
-		if (kinds[i].kind == FIELD_TEXT &&
+		if ((kinds[i].kind == FIELD_TEXT || kinds[i].kind == FIELD_JSONB) &&
 			pg_get_client_encoding() != GetDatabaseEncoding())
 			return FIELD_GENERIC;
 		return kinds[i].kind;
@@ -85,6 +86,7 @@ ftm_field_init(RowField *field, Form_pg_attribute att)
 	field->max_length = receive == F_VARCHARRECV && field->typmod >= VARHDRSZ ?
 		field->typmod - VARHDRSZ : PG_INT32_MAX;
 	ftm_numeric_limits(field->typmod, &field->limits);
+	field->jsonb = field->kind == FIELD_JSONB ? ftm_jsonb_begin() : NULL;
 }
 
 /*

@@ -21,6 +21,7 @@
 #include "utils/uuid.h"
 
 #include "compat.h"
+#include "jsonb_value.h"
 #include "numeric_value.h"
 
 /* How a field becomes a value. */
@@ -35,6 +36,7 @@ typedef enum FieldKind
 	FIELD_TIMESTAMP,
 	FIELD_NUMERIC,
 	FIELD_UUID,
+	FIELD_JSONB,				/* by ftm_jsonb_convert(), which needs memory */
 	FIELD_TEXT,					/* bytes that are text */
 	FIELD_BYTES					/* bytes as they are */
 } FieldKind;
@@ -50,6 +52,7 @@ typedef struct RowField
 	int32		max_length;		/* bytes of text that are few enough for any
 								 * number of characters */
 	NumericLimits limits;
+	JsonbDecoder *jsonb;
 	FmgrInfo	receive;
 	Oid			ioparam;
 	int32		typmod;
@@ -154,7 +157,7 @@ ftm_is_text(const char *text, int32 length)
 }
 
 /*
- * Decode a field that is not null.  False: not here.
+ * Decode a field that is not null, where it is.  False: not here.
  */
 static inline bool
 ftm_field_decode(const RowField *field, char *data, int32 length,
@@ -165,6 +168,7 @@ ftm_field_decode(const RowField *field, char *data, int32 length,
 	switch (field->kind)
 	{
 		case FIELD_GENERIC:
+		case FIELD_JSONB:
 			return false;
 		case FIELD_BOOL:
 			if (length != 1)

@@ -10,8 +10,8 @@
  *
  * A row goes through three steps.  Reading visits the fields in the stream's
  * order: fixed-length values become Datums, those of variable length are
- * checked and left where they are, all other types go through their receive
- * functions.  Forming visits the attributes in the table's order and writes
+ * checked and left where they are, jsonb is written anew, all other types go
+ * through their receive functions.  Forming visits the attributes in the table's order and writes
  * the tuple into the batch.  A full batch is inserted.
  *
  * What constrains this file:
@@ -76,11 +76,11 @@ struct RowWriter
 	/* The row in hand. */
 	Datum	   *values;
 	bool	   *isnull;
-	int		   *raw_length;		/* of values that are bytes of the stream */
+	int		   *raw_length;		/* of values that have no varlena header yet */
 	bool		has_null;
 	bool		has_violation;	/* of NOT NULL */
 	bool		any_received;	/* row_context has been used */
-	size_t		received_size;	/* of values from receive functions */
+	size_t		received_size;	/* of values that are not the stream's bytes */
 	MemoryContext row_context;	/* where they are */
 
 	/* The batch. */
@@ -472,21 +472,34 @@ read_null(RowWriter *writer, RowField *field)
 }
 
 /*
- * A value that its type's receive function has to make.
+ * A value that is not where the stream has it: a jsonb, or one that its type's
+ * receive function has to make.
  */
 static void
 receive_value(RowWriter *writer, RowField *field, char *data, int32 length)
 {
 	int			attribute = field->attribute;
 	MemoryContext old = MemoryContextSwitchTo(writer->row_context);
+	int			raw_length = NOT_RAW;
+	char	   *jsonb = NULL;
 
 	writer->any_received = true;
 	set_column(writer, field);
-	writer->values[attribute] = ftm_field_receive(field, data, length);
+	if (field->jsonb != NULL)
+		jsonb = ftm_jsonb_convert(field->jsonb, data, length, &raw_length);
+	if (jsonb != NULL)
+	{
+		writer->values[attribute] = PointerGetDatum(jsonb);
+		writer->received_size += VARHDRSZ + raw_length;
+	}
+	else
+	{
+		writer->values[attribute] = ftm_field_receive(field, data, length);
+		writer->received_size += ftm_attribute_size(&writer->attributes[attribute],
+													writer->values[attribute]);
+	}
+	writer->raw_length[attribute] = raw_length;
 	writer->column = NULL;
-	writer->raw_length[attribute] = NOT_RAW;
-	writer->received_size += ftm_attribute_size(&writer->attributes[attribute],
-												writer->values[attribute]);
 	MemoryContextSwitchTo(old);
 }
 
