@@ -32,6 +32,7 @@
 
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "port/pg_bitutils.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
@@ -51,10 +52,13 @@
 /* More are not kept for the next value. */
 #define KEPT_TOKENS		(64 * 1024)
 
-/* What is written for a value at most, apart from its own bytes. */
-#define ENTRY_SIZE		sizeof(JEntry)
-#define NUMBER_SIZE		(ENTRY_SIZE + sizeof(int32) - 1 + VARHDRSZ + FTM_NUMERIC_HEADER)
-#define CONTAINER_SIZE	(ENTRY_SIZE + sizeof(int32) - 1 + sizeof(uint32))
+/*
+ * What is written for a token at most, apart from one byte for each of its text:
+ * entry, padding and header.  Digits take half as much as their text, but those
+ * at each side of the point may need a group more.
+ */
+#define TOKEN_SIZE		(sizeof(JEntry) + sizeof(int32) - 1 + VARHDRSZ + \
+						 FTM_NUMERIC_HEADER + 2 * sizeof(uint16))
 
 typedef enum TokenKind
 {
@@ -93,12 +97,11 @@ struct JsonbDecoder
 
 	/* The value in hand. */
 	const char *end;			/* there is a zero */
-	size_t		size;			/* what it takes at most when stored */
 };
 
 static const char *scan_value(JsonbDecoder *decoder, const char *text,
 							  int depth);
-static char *write_container(const JsonbDecoder *decoder, uint32 index,
+static char *write_container(const JsonbDecoder *decoder, const Token *token,
 							 char *out);
 
 JsonbDecoder *
@@ -137,7 +140,7 @@ grow_tokens(JsonbDecoder *decoder)
 }
 
 static inline Token *
-add_token(JsonbDecoder *decoder, TokenKind kind, size_t size)
+add_token(JsonbDecoder *decoder, TokenKind kind)
 {
 	Token	   *token;
 
@@ -146,29 +149,44 @@ add_token(JsonbDecoder *decoder, TokenKind kind, size_t size)
 		return NULL;
 	token = &decoder->tokens[decoder->ntokens++];
 	token->kind = (uint8) kind;
-	decoder->size += size;
 	return token;
 }
 
 /*
- * Does any of 8 bytes end a run of characters that stand for themselves?
+ * Where a run of characters that stand for themselves ends.
  */
-static inline bool
-has_special(const char *text)
+static inline const char *
+skip_plain(const char *text, const char *end)
 {
 	const uint64 ones = UINT64CONST(0x0101010101010101);
 	const uint64 high = UINT64CONST(0x8080808080808080);
-	uint64		chunk;
-	uint64		quote;
-	uint64		backslash;
 
-	/* A byte that is 0, or less than 32, borrows in the subtraction. */
-	memcpy(&chunk, text, sizeof(chunk));
-	quote = chunk ^ (ones * '"');
-	backslash = chunk ^ (ones * '\\');
-	return ((((quote - ones) & ~quote) |
-			 ((backslash - ones) & ~backslash) |
-			 ((chunk - ones * ' ') & ~chunk)) & high) != 0;
+	for (; end - text >= 8; text += 8)
+	{
+		uint64		chunk;
+		uint64		quote;
+		uint64		backslash;
+		uint64		special;
+
+		/* A byte that is 0, or less than 32, borrows in the subtraction. */
+		memcpy(&chunk, text, sizeof(chunk));
+		quote = chunk ^ (ones * '"');
+		backslash = chunk ^ (ones * '\\');
+		special = (((quote - ones) & ~quote) |
+				   ((backslash - ones) & ~backslash) |
+				   ((chunk - ones * ' ') & ~chunk)) & high;
+		if (special == 0)
+			continue;
+#ifdef WORDS_BIGENDIAN
+		break;
+#else
+		/* What it borrows may hit later bytes, but not earlier ones. */
+		return text + pg_rightmost_one_pos64(special) / 8;
+#endif
+	}
+	while ((unsigned char) *text >= ' ' && *text != '"' && *text != '\\')
+		text++;
+	return text;
 }
 
 /*
@@ -221,7 +239,7 @@ static inline const char *
 scan_string(JsonbDecoder *decoder, const char *text)
 {
 	const char *start = text;
-	Token	   *token = add_token(decoder, TOKEN_STRING, ENTRY_SIZE);
+	Token	   *token = add_token(decoder, TOKEN_STRING);
 
 	if (token == NULL)
 		return NULL;
@@ -231,10 +249,7 @@ scan_string(JsonbDecoder *decoder, const char *text)
 	{
 		int			length;
 
-		while (decoder->end - text >= 8 && !has_special(text))
-			text += 8;
-		while ((unsigned char) *text >= ' ' && *text != '"' && *text != '\\')
-			text++;
+		text = skip_plain(text, decoder->end);
 		if (*text == '"')
 			break;
 		if (*text != '\\' || read_escape(text, &length) == 0)
@@ -243,7 +258,6 @@ scan_string(JsonbDecoder *decoder, const char *text)
 		token->escaped = true;
 	}
 	token->length = (uint32) (text - start);
-	decoder->size += text - start;
 	return text + 1;
 }
 
@@ -284,9 +298,7 @@ scan_number(JsonbDecoder *decoder, const char *text)
 	if (whole > FTM_NUMERIC_MAX_WHOLE || scale > FTM_NUMERIC_MAX_SCALE)
 		return NULL;
 
-	/* A group of digits at either side of the point may be a partial one. */
-	token = add_token(decoder, TOKEN_NUMBER, NUMBER_SIZE +
-					  ((whole + scale) / FTM_NUMERIC_GROUP + 2) * 2);
+	token = add_token(decoder, TOKEN_NUMBER);
 	if (token == NULL)
 		return NULL;
 	token->at.text = start;
@@ -303,7 +315,7 @@ scan_word(JsonbDecoder *decoder, const char *text, const char *word,
 	size_t		length = strlen(word);
 
 	if (strncmp(text, word, length) != 0 ||
-		add_token(decoder, kind, ENTRY_SIZE) == NULL)
+		add_token(decoder, kind) == NULL)
 		return NULL;
 	return text + length;
 }
@@ -330,8 +342,7 @@ scan_array(JsonbDecoder *decoder, const char *text, int depth)
 	uint32		count = 0;
 	bool		last;
 
-	if (depth > MAX_DEPTH ||
-		add_token(decoder, TOKEN_ARRAY, CONTAINER_SIZE) == NULL)
+	if (depth > MAX_DEPTH || add_token(decoder, TOKEN_ARRAY) == NULL)
 		return NULL;
 	text++;
 	last = *text == ']';
@@ -370,8 +381,7 @@ scan_object(JsonbDecoder *decoder, const char *text, int depth)
 	uint32		count = 0;
 	bool		last;
 
-	if (depth > MAX_DEPTH ||
-		add_token(decoder, TOKEN_OBJECT, CONTAINER_SIZE) == NULL)
+	if (depth > MAX_DEPTH || add_token(decoder, TOKEN_OBJECT) == NULL)
 		return NULL;
 	text++;
 	last = *text == '}';
@@ -436,15 +446,13 @@ static bool
 scan_document(JsonbDecoder *decoder, const char *text)
 {
 	decoder->ntokens = 0;
-	decoder->size = 0;
 	if (*text != '{' && *text != '[')
 	{
-		Token	   *token = add_token(decoder, TOKEN_SCALAR, CONTAINER_SIZE);
+		Token	   *token = add_token(decoder, TOKEN_SCALAR);
 
 		token->length = 1;
 	}
-	return scan_value(decoder, text, 0) == decoder->end &&
-		decoder->size <= JENTRY_OFFLENMASK;
+	return scan_value(decoder, text, 0) == decoder->end;
 }
 
 /* ------------------------------------------------------------------------
@@ -488,12 +496,17 @@ write_escaped(const Token *token, char *out)
 }
 
 static inline char *
-write_string(const Token *token, char *out)
+write_plain(const Token *token, char *out)
 {
-	if (unlikely(token->escaped))
-		return write_escaped(token, out);
 	memcpy(out, token->at.text, token->length);
 	return out + token->length;
+}
+
+static inline char *
+write_string(const Token *token, char *out)
+{
+	return unlikely(token->escaped) ? write_escaped(token, out) :
+		write_plain(token, out);
 }
 
 static inline char *
@@ -509,14 +522,19 @@ write_number(const Token *token, char *out)
 	return out + length;
 }
 
+static inline const Token *
+next_token(const JsonbDecoder *decoder, const Token *token)
+{
+	return token->kind >= TOKEN_ARRAY ? &decoder->tokens[token->at.next] : token + 1;
+}
+
 /*
  * A value within a container, and what its entry says of its type.
  */
 static inline char *
-write_value(const JsonbDecoder *decoder, uint32 index, char *out, JEntry *type)
+write_value(const JsonbDecoder *decoder, const Token *token, char *out,
+			JEntry *type)
 {
-	const Token *token = &decoder->tokens[index];
-
 	switch ((TokenKind) token->kind)
 	{
 		case TOKEN_STRING:
@@ -540,16 +558,7 @@ write_value(const JsonbDecoder *decoder, uint32 index, char *out, JEntry *type)
 			break;
 	}
 	*type = JENTRY_ISCONTAINER;
-	return write_container(decoder, index, write_padding(out));
-}
-
-static inline uint32
-next_token(const JsonbDecoder *decoder, uint32 index)
-{
-	const Token *token = &decoder->tokens[index];
-
-	return token->kind == TOKEN_ARRAY || token->kind == TOKEN_OBJECT ?
-		token->at.next : index + 1;
+	return write_container(decoder, token, write_padding(out));
 }
 
 /*
@@ -566,45 +575,45 @@ make_entry(uint32 number, JEntry type, const char *contents,
 }
 
 static char *
-write_array(const JsonbDecoder *decoder, uint32 index, char *out)
+write_array(const JsonbDecoder *decoder, const Token *array, char *out)
 {
-	uint32		count = decoder->tokens[index].length;
+	uint32		count = array->length;
 	JEntry	   *entries = (JEntry *) out;
 	char	   *contents = out + count * sizeof(JEntry);
+	const Token *token = array + 1;
 
 	out = contents;
-	index++;
 	for (uint32 number = 0; number < count; number++)
 	{
 		char	   *start = out;
 		JEntry		type;
 
-		out = write_value(decoder, index, out, &type);
+		out = write_value(decoder, token, out, &type);
 		entries[number] = make_entry(number, type, contents, start, out);
-		index = next_token(decoder, index);
+		token = next_token(decoder, token);
 	}
 	return out;
 }
 
 static char *
-write_object(const JsonbDecoder *decoder, uint32 index, char *out)
+write_object(const JsonbDecoder *decoder, const Token *object, char *out)
 {
-	uint32		count = decoder->tokens[index].length;
+	uint32		count = object->length;
 	JEntry	   *entries = (JEntry *) out;
 	char	   *contents = out + count * 2 * sizeof(JEntry);
-	uint32		key = index + 1;
+	const Token *key = object + 1;
 
 	out = contents;
 	for (uint32 number = 0; number < count; number++)
 	{
 		char	   *start = out;
 
-		out = write_string(&decoder->tokens[key], out);
+		out = write_plain(key, out);
 		entries[number] = make_entry(number, JENTRY_ISSTRING, contents, start,
 									 out);
 		key = next_token(decoder, key + 1);
 	}
-	key = index + 1;
+	key = object + 1;
 	for (uint32 number = count; number < count * 2; number++)
 	{
 		char	   *start = out;
@@ -621,9 +630,8 @@ write_object(const JsonbDecoder *decoder, uint32 index, char *out)
  * An array or object, where it is aligned.
  */
 static char *
-write_container(const JsonbDecoder *decoder, uint32 index, char *out)
+write_container(const JsonbDecoder *decoder, const Token *token, char *out)
 {
-	const Token *token = &decoder->tokens[index];
 	uint32	   *header = (uint32 *) out;
 
 	CHECK_FOR_INTERRUPTS();
@@ -631,11 +639,11 @@ write_container(const JsonbDecoder *decoder, uint32 index, char *out)
 	if (token->kind == TOKEN_OBJECT)
 	{
 		*header = token->length | JB_FOBJECT;
-		return write_object(decoder, index, out);
+		return write_object(decoder, token, out);
 	}
 	*header = token->length | JB_FARRAY |
 		(token->kind == TOKEN_SCALAR ? JB_FSCALAR : 0);
-	return write_array(decoder, index, out);
+	return write_array(decoder, token, out);
 }
 
 char *
@@ -643,6 +651,7 @@ ftm_jsonb_convert(JsonbDecoder *decoder, char *data, int32 length, int *stored)
 {
 	char		behind = data[length];
 	char	   *result = NULL;
+	size_t		size;
 	bool		scanned;
 
 	if (length < 2 || *data != WIRE_VERSION ||
@@ -654,10 +663,12 @@ ftm_jsonb_convert(JsonbDecoder *decoder, char *data, int32 length, int *stored)
 	data[length] = '\0';
 	scanned = scan_document(decoder, data + 1);
 	data[length] = behind;
-	if (scanned)
+	size = length + decoder->ntokens * TOKEN_SIZE;
+	if (scanned && size <= JENTRY_OFFLENMASK)
 	{
-		result = palloc(decoder->size);
-		*stored = (int) (write_container(decoder, 0, result) - result);
+		result = palloc(size);
+		*stored = (int) (write_container(decoder, decoder->tokens, result) -
+						 result);
 	}
 	if (unlikely(decoder->capacity > KEPT_TOKENS))
 	{

@@ -168,6 +168,16 @@ ftm_numeric_write(char *stored, const char *text, int whole, int scale,
 	int			nused = 0;
 	int			ndigits;
 
+	/* Most numbers are small integers. */
+	if (scale == 0 && whole <= DIGITS_PER_GROUP)
+	{
+		uint16		group = (uint16) read_group(text, whole);
+
+		write_header(stored, 0, 0, negative && group != 0);
+		memcpy(groups, &group, sizeof(group));
+		return FTM_NUMERIC_HEADER + (group != 0 ? 2 : 0);
+	}
+
 	for (int left = whole + scale; left > 0; left -= ndigits)
 	{
 		uint16		group;
