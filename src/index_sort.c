@@ -11,11 +11,15 @@
  *	 primary keys and times of creation mostly are, and is compiled once for
  *	 each number of words, so that entries are compared and swapped inline.
  * - Memory grows with the number of entries, up to the limit: most tables are
- *	 small.
+ *	 small.  The limit is low, whatever the caller allows: touching a page of
+ *	 memory for the first time costs as much as sorting what fits there, and more
+ *	 than writing it to a file and reading it again.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
+
+#include <sys/mman.h>
 
 #include "miscadmin.h"
 #include "storage/buffile.h"
@@ -25,6 +29,11 @@
 #include "index_sort.h"
 
 #define INITIAL_ENTRIES		1024
+
+#define MAX_SORT_MEMORY		((Size) 32 * 1024 * 1024)
+
+/* Where the system has larger pages on demand, they are of this size. */
+#define HUGE_PAGE_SIZE		((Size) 2 * 1024 * 1024)
 
 /* What is read of a run at a time, at least. */
 #define MIN_READ_BYTES		(4 * BLCKSZ)
@@ -66,6 +75,7 @@ struct IndexSort
 };
 
 static void grow(IndexSort *sort);
+static void advise_huge_pages(void *memory, Size size);
 static void write_run(IndexSort *sort);
 static void sort_entries(IndexSort *sort);
 static void begin_merge(IndexSort *sort);
@@ -187,9 +197,9 @@ ftm_index_sort_begin(int nwords, Size memory)
 
 	sort->nwords = nwords;
 	sort->entry_size = nwords * sizeof(uint64);
-	sort->memory = memory;
+	sort->memory = Min(memory, MAX_SORT_MEMORY);
 	sort->context = CurrentMemoryContext;
-	sort->limit = Max(memory / sort->entry_size, INITIAL_ENTRIES);
+	sort->limit = Max(sort->memory / sort->entry_size, INITIAL_ENTRIES);
 	sort->allocated = INITIAL_ENTRIES;
 	sort->entries = palloc(sort->allocated * sort->entry_size);
 	return sort;
@@ -214,6 +224,23 @@ grow(IndexSort *sort)
 	sort->allocated = Min(sort->allocated * 2, sort->limit);
 	sort->entries = repalloc_huge(sort->entries,
 								  sort->allocated * sort->entry_size);
+	advise_huge_pages(sort->entries, sort->allocated * sort->entry_size);
+}
+
+/*
+ * Ask for larger pages, which need to be touched less often; it does not matter
+ * if there are none.
+ */
+static void
+advise_huge_pages(void *memory, Size size)
+{
+#ifdef MADV_HUGEPAGE
+	char	   *start = (char *) TYPEALIGN(HUGE_PAGE_SIZE, memory);
+	char	   *end = (char *) TYPEALIGN_DOWN(HUGE_PAGE_SIZE, (char *) memory + size);
+
+	if (start < end)
+		(void) madvise(start, end - start, MADV_HUGEPAGE);
+#endif
 }
 
 /*

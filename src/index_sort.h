@@ -15,8 +15,8 @@
 typedef struct IndexSort IndexSort;
 
 /*
- * A sort of entries of nwords words, which takes at most memory bytes, yet
- * enough for a few thousand entries.  Allocated in the current memory context;
+ * A sort of entries of nwords words, which takes at most memory bytes, and never
+ * more than 32 MB, yet enough for a thousand entries.  Allocated in the current memory context;
  * its files belong to the current resource owner, so that they go with the
  * transaction after an error.
  */
