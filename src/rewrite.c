@@ -594,6 +594,8 @@ check_field_count(Rewriter *rewriter, const char *row)
 static size_t
 find_binary_row(Rewriter *rewriter, const char *row, size_t length)
 {
+	const RewriteColumn *columns = rewriter->columns;
+	int			ncolumns = rewriter->ncolumns;
 	uint64_t	offset = rewriter->examined;
 	int			field = rewriter->nfields;
 
@@ -606,29 +608,31 @@ find_binary_row(Rewriter *rewriter, const char *row, size_t length)
 		offset = 2;
 	}
 
-	for (; field < rewriter->ncolumns; field++)
+	for (; field < ncolumns; field++)
 	{
-		int32_t		field_length;
+		uint32_t	field_length;
 
-		if (length < offset || length - offset < 4)
+		if (offset + 4 > length)
 			break;
-		field_length = read_int32(row + offset);
+		field_length = (uint32_t) read_int32(row + offset);
 		offset += 4;
-		if (field_length == -1)
-			continue;
-		if (field_length < 0 || field_length > MAX_FIELD_LENGTH)
+		if (field_length > MAX_FIELD_LENGTH)
 		{
+			/* A null, most likely. */
+			if (field_length == UINT32_MAX)
+				continue;
 			fail(rewriter, REWRITE_MALFORMED, field,
-				 "field length is %d", field_length);
+				 "field length is %d", (int32_t) field_length);
 			return 0;
 		}
-		note_value(rewriter, field, (size_t) offset, (size_t) field_length);
-		offset += (uint64_t) field_length;
+		if (columns[field].mode != REWRITE_KEEP)
+			note_value(rewriter, field, (size_t) offset, field_length);
+		offset += field_length;
 	}
 
 	rewriter->examined = offset;
 	rewriter->nfields = field;
-	if (field < rewriter->ncolumns || length < offset)
+	if (field < ncolumns || length < offset)
 		return 0;
 	return (size_t) offset;
 }

@@ -19,16 +19,16 @@ my $rows = 2000;
 # Major version of gcc => kind of row => instructions per row.
 my %budgets = (
 	12 => {
-		'event'         => 315,
-		'reading'       => 469,
-		'embedded'      => 1013,
-		'embedded-text' => 1860
+		'event'         => 262,
+		'reading'       => 363,
+		'embedded'      => 962,
+		'embedded-text' => 1856
 	},
 	14 => {
-		'event'         => 315,
-		'reading'       => 469,
-		'embedded'      => 1013,
-		'embedded-text' => 1860
+		'event'         => 265,
+		'reading'       => 366,
+		'embedded'      => 975,
+		'embedded-text' => 1878
 	});
 
 plan skip_all => 'valgrind is not installed'
