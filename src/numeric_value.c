@@ -20,9 +20,8 @@
  */
 #include "postgres.h"
 
-#include "port/pg_bswap.h"
-
 #include "numeric_value.h"
+#include "row_value.h"
 
 /* On the wire: number of digits, weight, sign, scale; then the digits. */
 #define WIRE_HEADER		8
@@ -53,15 +52,6 @@ ftm_numeric_limits(int32 typmod, NumericLimits *limits)
 	limits->any = packed < 0;
 	limits->scale = ((packed & 0x7FF) ^ 0x400) - 0x400;
 	limits->whole_digits = precision - limits->scale;
-}
-
-static inline uint16
-wire_uint16(const char *data)
-{
-	uint16		value;
-
-	memcpy(&value, data, sizeof(value));
-	return pg_ntoh16(value);
 }
 
 /*
@@ -106,10 +96,10 @@ ftm_numeric_convert(const NumericLimits *limits, char *data, int32 length,
 
 	if (length < WIRE_HEADER)
 		return NULL;
-	ngroups = wire_uint16(data);
-	weight = (int16) wire_uint16(data + 2);
-	sign = wire_uint16(data + 4);
-	scale = wire_uint16(data + 6);
+	ngroups = ftm_read_uint16(data);
+	weight = (int16) ftm_read_uint16(data + 2);
+	sign = ftm_read_uint16(data + 4);
+	scale = ftm_read_uint16(data + 6);
 	if (length != WIRE_HEADER + ngroups * 2 ||
 		(sign != WIRE_POSITIVE && sign != WIRE_NEGATIVE) ||
 		scale > SHORT_SCALE_MAX ||
@@ -122,19 +112,19 @@ ftm_numeric_convert(const NumericLimits *limits, char *data, int32 length,
 		if (weight != 0 || sign != WIRE_POSITIVE)
 			return NULL;
 	}
-	else if (!is_plain(limits, wire_uint16(digits),
-					   wire_uint16(digits + (ngroups - 1) * 2),
+	else if (!is_plain(limits, ftm_read_uint16(digits),
+					   ftm_read_uint16(digits + (ngroups - 1) * 2),
 					   ngroups, weight, scale))
 		return NULL;
 	for (int i = 0; i < ngroups; i++)
 	{
-		if (wire_uint16(digits + i * 2) >= BASE)
+		if (ftm_read_uint16(digits + i * 2) >= BASE)
 			return NULL;
 	}
 
 	for (int i = 0; i < ngroups; i++)
 	{
-		uint16		digit = wire_uint16(digits + i * 2);
+		uint16		digit = ftm_read_uint16(digits + i * 2);
 
 		memcpy(digits + i * 2, &digit, sizeof(digit));
 	}

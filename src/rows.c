@@ -11,8 +11,8 @@
  * A row goes through three steps.  Reading visits the fields in the stream's
  * order: fixed-length values become Datums, those of variable length are
  * checked and left where they are, jsonb is written anew, all other types go
- * through their receive functions.  Forming visits the attributes in the table's order and writes
- * the tuple into the batch.  A full batch is inserted.
+ * through their receive functions.  Forming visits the attributes in the table's
+ * order and writes the tuple into the batch.  A full batch is inserted.
  *
  * What constrains this file:
  *
