@@ -16,7 +16,7 @@ use Test::More;
 my $rows = 4000;
 
 # Server and major version of gcc => table => instructions per row.
-my %budgets = ('15, 12' => { reading => 2230, event => 18930 });
+my %budgets = ('15, 12' => { reading => 2224, event => 4520 });
 
 plan skip_all => 'valgrind is not installed'
   if system('valgrind --version >/dev/null 2>&1') != 0;
