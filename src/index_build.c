@@ -15,8 +15,7 @@
 
 #include "access/htup_details.h"
 #include "access/nbtree.h"
-#include "access/relation.h"
-#include "catalog/index.h"
+#include "catalog/catalog.h"
 #include "commands/progress.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
@@ -30,14 +29,28 @@
 #include "index_key.h"
 #include "index_sort.h"
 
-static double read_table(Relation rel, const IndexKey *key, IndexSort *sort);
-static int	read_page(Relation rel, const IndexKey *key, IndexSort *sort,
+/* Progress is shown in steps of this many. */
+#define REPORTED_TUPLES		1024
+
+static IndexSort *read_table(Relation rel, const IndexKey *key);
+static void read_page(Relation rel, const IndexKey *key, IndexSort *sort,
 					  Buffer buffer, TupleTableSlot *slot);
 static double write_index(Relation rel, Relation index, IndexKey *key,
 						  IndexSort *sort);
 static void raise_duplicate(Relation rel, Relation index, IndexKey *key,
 							const uint64 *entry) pg_attribute_noreturn();
 static void report_phase(int phase);
+
+/*
+ * Unlogged indexes have a second fork; and where old snapshots are given up,
+ * REINDEX notes in the catalog which may not use an index.
+ */
+bool
+ftm_index_build_fits_table(Relation rel)
+{
+	return rel->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT &&
+		!IsToastRelation(rel) && !ftm_early_pruning_enabled(rel);
+}
 
 bool
 ftm_index_build_is_possible(Relation rel, Relation index)
@@ -51,45 +64,46 @@ ftm_index_build_is_possible(Relation rel, Relation index)
 }
 
 IndexBuildResult *
-ftm_index_build(Relation rel, Relation index)
+ftm_index_build(Relation rel, Relation index, IndexSort *sort)
 {
-	IndexBuildResult *result;
+	IndexBuildResult *result = palloc0(sizeof(IndexBuildResult));
 	IndexKey   *key = ftm_index_key_create(rel, index);
-	IndexSort  *sort;
+	IndexSort  *own_sort = NULL;
 
 	if (key == NULL)
 		elog(ERROR, "keys of index \"%s\" cannot be sorted as integers",
 			 RelationGetRelationName(index));
 	ereport(DEBUG1,
-			(errmsg_internal("sorting the keys of index \"%s\" on table \"%s\"",
+			(errmsg_internal("sorting the keys of index \"%s\" on table \"%s\" %s",
 							 RelationGetRelationName(index),
-							 RelationGetRelationName(rel))));
-	result = palloc0(sizeof(IndexBuildResult));
-	sort = ftm_index_sort_begin(ftm_index_key_words(key),
-								(Size) maintenance_work_mem * 1024);
-	report_phase(PROGRESS_BTREE_PHASE_INDEXBUILD_TABLESCAN);
-	result->heap_tuples = read_table(rel, key, sort);
-	report_phase(PROGRESS_BTREE_PHASE_PERFORMSORT_1);
-	ftm_index_sort_perform(sort);
-	report_phase(PROGRESS_BTREE_PHASE_LEAF_LOAD);
+							 RelationGetRelationName(rel),
+							 sort != NULL ? "taken from its rows" : "read from it")));
+	if (sort == NULL)
+		sort = own_sort = read_table(rel, key);
 	result->index_tuples = write_index(rel, index, key, sort);
-	ftm_index_sort_end(sort);
+	result->heap_tuples = result->index_tuples;
+	if (own_sort != NULL)
+		ftm_index_sort_end(own_sort);
 	ftm_index_key_free(key);
 	return result;
 }
 
 /*
- * Put an entry for each row.
+ * An entry for each row.
  */
-static double
-read_table(Relation rel, const IndexKey *key, IndexSort *sort)
+static IndexSort *
+read_table(Relation rel, const IndexKey *key)
 {
+	Size		memory = (Size) maintenance_work_mem * 1024;
+	IndexSort  *sort = ftm_index_sort_begin(ftm_index_key_words(key),
+											Min(memory, USUAL_SORT_MEMORY),
+											memory, NULL, NULL);
 	BufferAccessStrategy strategy = GetAccessStrategy(BAS_BULKREAD);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel),
 													&TTSOpsHeapTuple);
 	BlockNumber nblocks = RelationGetNumberOfBlocks(rel);
-	double		rows = 0;
 
+	report_phase(PROGRESS_BTREE_PHASE_INDEXBUILD_TABLESCAN);
 	pgstat_progress_update_param(PROGRESS_SCAN_BLOCKS_TOTAL, nblocks);
 	for (BlockNumber block = 0; block < nblocks; block++)
 	{
@@ -99,30 +113,27 @@ read_table(Relation rel, const IndexKey *key, IndexSort *sort)
 		buffer = ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL,
 									strategy);
 		LockBuffer(buffer, BUFFER_LOCK_SHARE);
-		rows += read_page(rel, key, sort, buffer, slot);
+		read_page(rel, key, sort, buffer, slot);
 		UnlockReleaseBuffer(buffer);
 		pgstat_progress_update_param(PROGRESS_SCAN_BLOCKS_DONE, block + 1);
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	FreeAccessStrategy(strategy);
-	return rows;
+	return sort;
 }
 
-/*
- * The rows of one page; returns their number.
- */
-static int
+static void
 read_page(Relation rel, const IndexKey *key, IndexSort *sort, Buffer buffer,
 		  TupleTableSlot *slot)
 {
 	Page		page = BufferGetPage(buffer);
 	OffsetNumber last = PageGetMaxOffsetNumber(page);
-	int			rows = 0;
 
 	for (OffsetNumber offset = FirstOffsetNumber; offset <= last; offset++)
 	{
 		ItemId		item = PageGetItemId(page, offset);
 		HeapTupleData tuple;
+		uint64	   *entry;
 
 		tuple.t_tableOid = RelationGetRelid(rel);
 		tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
@@ -137,16 +148,16 @@ read_page(Relation rel, const IndexKey *key, IndexSort *sort, Buffer buffer,
 
 		ExecStoreHeapTuple(&tuple, slot, false);
 		slot_getsomeattrs(slot, ftm_index_key_last_column(key));
-		ftm_index_key_encode(key, slot->tts_values, slot->tts_isnull,
-							 &tuple.t_self, ftm_index_sort_next(sort));
-		rows++;
+		entry = ftm_index_sort_next(sort);
+		ftm_index_key_encode(key, slot->tts_values, slot->tts_isnull, entry);
+		ftm_index_key_place(entry, ftm_index_key_words(key), &tuple.t_self);
 	}
 	ExecClearTuple(slot);
-	return rows;
 }
 
 /*
- * Write the tree from the sorted entries; returns their number.
+ * Sort what is left to be sorted, and write the tree while entries come in order;
+ * returns their number.
  */
 static double
 write_index(Relation rel, Relation index, IndexKey *key, IndexSort *sort)
@@ -157,8 +168,12 @@ write_index(Relation rel, Relation index, IndexKey *key, IndexSort *sort)
 	int			nwords = ftm_index_key_words(key);
 	uint64		previous[MAX_ENTRY_WORDS];
 	const uint64 *entry;
-	double		tuples = 0;
+	uint64		tuples = 0;
 
+	report_phase(PROGRESS_BTREE_PHASE_LEAF_LOAD);
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL,
+								 ftm_index_sort_entries(sort));
+	ftm_index_sort_perform(sort);
 	while ((entry = ftm_index_sort_get(sort)) != NULL)
 	{
 		bool		same_key = tuples > 0 &&
@@ -169,7 +184,8 @@ write_index(Relation rel, Relation index, IndexKey *key, IndexSort *sort)
 			raise_duplicate(rel, index, key, entry);
 		ftm_btree_add(writer, ftm_index_key_tuple(key, entry), same_key);
 		memcpy(previous, entry, nwords * sizeof(uint64));
-		tuples++;
+		if (++tuples % REPORTED_TUPLES == 0)
+			pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, tuples);
 	}
 	ftm_btree_end(writer);
 	return tuples;

@@ -213,7 +213,7 @@ ftm_index_key_last_column(const IndexKey *key)
 
 void
 ftm_index_key_encode(const IndexKey *key, const Datum *values,
-					 const bool *isnull, ItemPointer tid, uint64 *entry)
+					 const bool *isnull, uint64 *entry)
 {
 	KeyBytes	buffer = {0};
 	uint8	   *bytes = buffer;
@@ -239,9 +239,6 @@ ftm_index_key_encode(const IndexKey *key, const Datum *values,
 		memcpy(&word, buffer + i * sizeof(word), sizeof(word));
 		entry[i] = pg_ntoh64(word);
 	}
-	entry[key->nwords - 1] |=
-		(uint64) ItemPointerGetBlockNumberNoCheck(tid) << 16 |
-		ItemPointerGetOffsetNumberNoCheck(tid);
 }
 
 /*

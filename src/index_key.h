@@ -47,11 +47,19 @@ extern AttrNumber ftm_index_key_last_column(const IndexKey *key);
 
 /*
  * The entry of a row: values and isnull are the table's columns in order of
- * attribute number, from 1, at least up to the last that is in the key.
+ * attribute number, from 1, at least up to the last that is in the key.  The
+ * row's place is added when it is known.
  */
 extern void ftm_index_key_encode(const IndexKey *key, const Datum *values,
-								 const bool *isnull, ItemPointer tid,
-								 uint64 *entry);
+								 const bool *isnull, uint64 *entry);
+
+static inline void
+ftm_index_key_place(uint64 *entry, int nwords, ItemPointer tid)
+{
+	entry[nwords - 1] |=
+		(uint64) ItemPointerGetBlockNumberNoCheck(tid) << 16 |
+		ItemPointerGetOffsetNumberNoCheck(tid);
+}
 
 /*
  * The index tuple of an entry, as index_form_tuple() makes it; valid until the

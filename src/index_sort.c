@@ -13,7 +13,8 @@
  * - Memory grows with the number of entries, up to the limit: most tables are
  *	 small.  The limit is low, whatever the caller allows: touching a page of
  *	 memory for the first time costs as much as sorting what fits there, and more
- *	 than writing it to a file and reading it again.
+ *	 than writing it to a file and reading it again.  Only when there are many
+ *	 runs, so that merging would take much memory, they become longer.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,57 +31,66 @@
 
 #define INITIAL_ENTRIES		1024
 
-#define MAX_SORT_MEMORY		((Size) 32 * 1024 * 1024)
+/* After so many runs, the next ones are twice as long, and so on. */
+#define MANY_RUNS			128
 
 /* Where the system has larger pages on demand, they are of this size. */
 #define HUGE_PAGE_SIZE		((Size) 2 * 1024 * 1024)
 
-/* What is read of a run at a time, at least. */
-#define MIN_READ_BYTES		(4 * BLCKSZ)
+/* What is read of a run at a time; more would only be more memory to touch. */
+#define READ_BYTES			(4 * BLCKSZ)
 
-/* A sorted part of the entries, in the file. */
-typedef struct SortRun
+/* What is being read of a run. */
+typedef struct RunReader
 {
-	int			fileno;			/* where it goes on */
-	off_t		offset;
-	uint64		unread;			/* entries still in the file */
+	SortRun		rest;			/* still in the file */
 	uint64	   *entries;		/* what has been read */
 	int			nentries;
 	int			capacity;		/* entries that fit there */
 	int			next;
-} SortRun;
+} RunReader;
 
 struct IndexSort
 {
 	int			nwords;
 	Size		entry_size;		/* bytes */
-	Size		memory;
 	MemoryContext context;
 
 	/* Entries in memory */
 	uint64	   *entries;
 	uint64		nentries;
 	uint64		allocated;
-	uint64		limit;
+	uint64		limit;			/* usually */
+	uint64		max_limit;		/* if there are many runs */
 	uint64		next;			/* to be read, if there are no runs */
 
-	/* Runs, and while they are merged, a heap of those that are not read up */
+	/* Runs */
+	SortFiles  *files;			/* where the file is, or NULL: private */
+	char		file_name[SORT_FILE_NAME_LENGTH];
 	BufFile    *file;
 	SortRun    *runs;
 	int			nruns;
 	int			max_runs;
-	SortRun   **heap;
+	uint64		last_entry[MAX_ENTRY_WORDS];	/* of the latest run */
+
+	/* While runs are merged: a heap of those that are not read up */
+	RunReader  *readers;
+	RunReader **heap;
 	int			heap_size;
 	bool		top_was_read;	/* the first entry of heap[0] */
 };
 
+static IndexSort *create_sort(int nwords);
+static void make_room(IndexSort *sort);
 static void grow(IndexSort *sort);
 static void advise_huge_pages(void *memory, Size size);
 static void write_run(IndexSort *sort);
+static void begin_run(IndexSort *sort);
+static void create_file(IndexSort *sort);
 static void sort_entries(IndexSort *sort);
 static void begin_merge(IndexSort *sort);
 static const uint64 *merge_next(IndexSort *sort);
-static bool read_run(IndexSort *sort, SortRun *run);
+static bool read_run(IndexSort *sort, RunReader *run);
 static void sift_down(IndexSort *sort, int at);
 
 #define RUN_ENTRY(sort, run) ((run)->entries + (Size) (run)->next * (sort)->nwords)
@@ -191,17 +201,29 @@ sort_entries(IndexSort *sort)
 }
 
 IndexSort *
-ftm_index_sort_begin(int nwords, Size memory)
+ftm_index_sort_begin(int nwords, Size memory, Size max_memory,
+					 SortFiles *files, const char *file_name)
+{
+	IndexSort  *sort = create_sort(nwords);
+
+	sort->limit = Max(memory / sort->entry_size, INITIAL_ENTRIES);
+	sort->max_limit = Max(max_memory / sort->entry_size, sort->limit);
+	sort->files = files;
+	if (files != NULL)
+		strlcpy(sort->file_name, file_name, sizeof(sort->file_name));
+	sort->allocated = INITIAL_ENTRIES;
+	sort->entries = palloc(sort->allocated * sort->entry_size);
+	return sort;
+}
+
+static IndexSort *
+create_sort(int nwords)
 {
 	IndexSort  *sort = palloc0(sizeof(IndexSort));
 
 	sort->nwords = nwords;
 	sort->entry_size = nwords * sizeof(uint64);
-	sort->memory = Min(memory, MAX_SORT_MEMORY);
 	sort->context = CurrentMemoryContext;
-	sort->limit = Max(sort->memory / sort->entry_size, INITIAL_ENTRIES);
-	sort->allocated = INITIAL_ENTRIES;
-	sort->entries = palloc(sort->allocated * sort->entry_size);
 	return sort;
 }
 
@@ -209,13 +231,40 @@ uint64 *
 ftm_index_sort_next(IndexSort *sort)
 {
 	if (sort->nentries == sort->allocated)
-	{
-		if (sort->allocated < sort->limit)
-			grow(sort);
-		else
-			write_run(sort);
-	}
+		make_room(sort);
 	return sort->entries + sort->nentries++ * sort->nwords;
+}
+
+void
+ftm_index_sort_reserve(IndexSort *sort, int nentries)
+{
+	while (sort->allocated - sort->nentries < (uint64) nentries)
+		make_room(sort);
+}
+
+uint64 *
+ftm_index_sort_latest(IndexSort *sort, int nentries)
+{
+	return sort->entries + (sort->nentries - nentries) * sort->nwords;
+}
+
+uint64
+ftm_index_sort_entries(const IndexSort *sort)
+{
+	uint64		nentries = sort->nentries;
+
+	for (int i = 0; i < sort->nruns; i++)
+		nentries += sort->runs[i].nentries;
+	return nentries;
+}
+
+static void
+make_room(IndexSort *sort)
+{
+	if (sort->allocated < sort->limit)
+		grow(sort);
+	else
+		write_run(sort);
 }
 
 static void
@@ -244,15 +293,30 @@ advise_huge_pages(void *memory, Size size)
 }
 
 /*
- * Sort what is in memory and write it to the file.
+ * Sort what is in memory and write it to the file.  If it comes after all that
+ * the latest run has, as in tables that are in order, that one becomes longer.
  */
 static void
 write_run(IndexSort *sort)
 {
+	sort_entries(sort);
+	if (sort->nruns == 0 ||
+		compare_words(sort->entries, sort->last_entry, sort->nwords) < 0)
+		begin_run(sort);
+	memcpy(sort->last_entry, ftm_index_sort_latest(sort, 1), sort->entry_size);
+	BufFileWrite(sort->file, sort->entries,
+				 sort->nentries * sort->entry_size);
+	sort->runs[sort->nruns - 1].nentries += sort->nentries;
+	sort->nentries = 0;
+}
+
+static void
+begin_run(IndexSort *sort)
+{
 	SortRun    *run;
 
 	if (sort->file == NULL)
-		sort->file = BufFileCreateTemp(false);
+		create_file(sort);
 	if (sort->nruns == sort->max_runs)
 	{
 		sort->max_runs = Max(16, sort->max_runs * 2);
@@ -262,14 +326,69 @@ write_run(IndexSort *sort)
 			repalloc(sort->runs, sizeof(SortRun) * sort->max_runs);
 	}
 	run = &sort->runs[sort->nruns++];
-	memset(run, 0, sizeof(SortRun));
 	BufFileTell(sort->file, &run->fileno, &run->offset);
-	run->unread = sort->nentries;
+	run->nentries = 0;
+	if (sort->nruns % MANY_RUNS == 0)
+		sort->limit = Min(sort->limit * 2, sort->max_limit);
+}
 
-	sort_entries(sort);
-	BufFileWrite(sort->file, sort->entries,
-				 sort->nentries * sort->entry_size);
-	sort->nentries = 0;
+/*
+ * The sort may be in the hands of a caller with a shorter life.
+ */
+static void
+create_file(IndexSort *sort)
+{
+	MemoryContext old = MemoryContextSwitchTo(sort->context);
+
+	if (sort->files == NULL)
+		sort->file = BufFileCreateTemp(false);
+	else
+		sort->file = BufFileCreateFileSet(ftm_sort_files_set(sort->files),
+										  sort->file_name);
+	MemoryContextSwitchTo(old);
+}
+
+int
+ftm_index_sort_finish_runs(IndexSort *sort)
+{
+	if (sort->nentries > 0)
+		write_run(sort);
+	if (sort->file != NULL)
+	{
+		BufFileExportFileSet(sort->file);
+		BufFileClose(sort->file);
+		sort->file = NULL;
+	}
+	pfree(sort->entries);
+	sort->entries = NULL;
+	return sort->nruns;
+}
+
+void
+ftm_index_sort_describe(IndexSort *sort, SortedRuns *sorted)
+{
+	memset(sorted, 0, offsetof(SortedRuns, runs));
+	if (sort->nruns > 0)
+		sorted->files = *ftm_sort_files_set(sort->files);
+	strlcpy(sorted->file_name, sort->file_name, sizeof(sorted->file_name));
+	sorted->nwords = sort->nwords;
+	sorted->nruns = sort->nruns;
+	memcpy(sorted->runs, sort->runs, sizeof(SortRun) * sort->nruns);
+}
+
+IndexSort *
+ftm_index_sort_open(SortedRuns *sorted)
+{
+	IndexSort  *sort = create_sort(sorted->nwords);
+
+	if (sorted->nruns == 0)
+		return sort;
+	sort->file = BufFileOpenFileSet(&sorted->files, sorted->file_name,
+									O_RDONLY, false);
+	sort->runs = palloc(sizeof(SortRun) * sorted->nruns);
+	memcpy(sort->runs, sorted->runs, sizeof(SortRun) * sorted->nruns);
+	sort->nruns = sorted->nruns;
+	return sort;
 }
 
 void
@@ -304,27 +423,31 @@ ftm_index_sort_end(IndexSort *sort)
 		pfree(sort->runs);
 	if (sort->heap != NULL)
 		pfree(sort->heap);
-	pfree(sort->entries);
+	if (sort->readers != NULL)
+		pfree(sort->readers);
+	if (sort->entries != NULL)
+		pfree(sort->entries);
 	pfree(sort);
 }
 
-/*
- * The memory is divided among the runs; if it is not enough for so many, it is
- * exceeded rather than read in tiny pieces.
- */
 static void
 begin_merge(IndexSort *sort)
 {
-	Size		bytes = Max(MIN_READ_BYTES, sort->memory / sort->nruns);
-	int			capacity = (int) (Min(bytes, MaxAllocSize) / sort->entry_size);
+	int			capacity = (int) (READ_BYTES / sort->entry_size);
 
-	sort->entries = repalloc_huge(sort->entries,
-								  (Size) capacity * sort->entry_size * sort->nruns);
-	sort->heap = palloc(sizeof(SortRun *) * sort->nruns);
+	if (sort->entries != NULL)
+		pfree(sort->entries);
+	sort->entries = palloc_extended((Size) capacity * sort->entry_size * sort->nruns,
+									MCXT_ALLOC_HUGE);
+	sort->readers = palloc_extended(sizeof(RunReader) * sort->nruns,
+									MCXT_ALLOC_HUGE);
+	sort->heap = palloc_extended(sizeof(RunReader *) * sort->nruns,
+								 MCXT_ALLOC_HUGE);
 	for (int i = 0; i < sort->nruns; i++)
 	{
-		SortRun    *run = &sort->runs[i];
+		RunReader  *run = &sort->readers[i];
 
+		run->rest = sort->runs[i];
 		run->entries = sort->entries + (Size) capacity * sort->nwords * i;
 		run->capacity = capacity;
 		if (read_run(sort, run))
@@ -338,15 +461,15 @@ begin_merge(IndexSort *sort)
  * Read the next part of a run; false if there is none.
  */
 static bool
-read_run(IndexSort *sort, SortRun *run)
+read_run(IndexSort *sort, RunReader *run)
 {
-	int			count = (int) Min(run->unread, (uint64) run->capacity);
+	int			count = (int) Min(run->rest.nentries, (uint64) run->capacity);
 	size_t		size;
 
 	CHECK_FOR_INTERRUPTS();
 	if (count == 0)
 		return false;
-	if (BufFileSeek(sort->file, run->fileno, run->offset, SEEK_SET) != 0)
+	if (BufFileSeek(sort->file, run->rest.fileno, run->rest.offset, SEEK_SET) != 0)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not seek in a temporary file: %m")));
@@ -355,8 +478,8 @@ read_run(IndexSort *sort, SortRun *run)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not read from a temporary file: it is too short")));
-	BufFileTell(sort->file, &run->fileno, &run->offset);
-	run->unread -= count;
+	BufFileTell(sort->file, &run->rest.fileno, &run->rest.offset);
+	run->rest.nentries -= count;
 	run->nentries = count;
 	run->next = 0;
 	return true;
@@ -369,7 +492,7 @@ read_run(IndexSort *sort, SortRun *run)
 static const uint64 *
 merge_next(IndexSort *sort)
 {
-	SortRun    *top;
+	RunReader  *top;
 
 	if (sort->heap_size == 0)
 		return NULL;
@@ -390,7 +513,7 @@ merge_next(IndexSort *sort)
 static void
 sift_down(IndexSort *sort, int at)
 {
-	SortRun    *run = sort->heap[at];
+	RunReader  *run = sort->heap[at];
 
 	for (;;)
 	{

@@ -5,25 +5,67 @@
  *
  * Entries are put one by one, then sorted, then read in order.  When the
  * memory is full, what is in it is sorted and written to a temporary file as a
- * run; in the end runs are merged while they are read.
+ * run; in the end runs are merged while they are read, which another process
+ * may do.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef FTM_INDEX_SORT_H
 #define FTM_INDEX_SORT_H
 
+#include "sort_files.h"
+
 typedef struct IndexSort IndexSort;
 
+/* What is enough for a process's sorts, however much it might take. */
+#define USUAL_SORT_MEMORY	((Size) 8 * 1024 * 1024)
+
+#define SORT_FILE_NAME_LENGTH	32
+
+/* A sorted part of the entries, in a file. */
+typedef struct SortRun
+{
+	int			fileno;			/* where it begins */
+	off_t		offset;
+	uint64		nentries;
+} SortRun;
+
+/* All parts; may lie in shared memory. */
+typedef struct SortedRuns
+{
+	FileSet		files;
+	char		file_name[SORT_FILE_NAME_LENGTH];
+	int			nwords;
+	int			nruns;
+	SortRun		runs[FLEXIBLE_ARRAY_MEMBER];
+} SortedRuns;
+
+#define SORTED_RUNS_SIZE(nruns) \
+	add_size(offsetof(SortedRuns, runs), mul_size(sizeof(SortRun), nruns))
+
 /*
- * A sort of entries of nwords words, which takes at most memory bytes, and never
- * more than 32 MB, yet enough for a thousand entries.  Allocated in the current memory context;
- * its files belong to the current resource owner, so that they go with the
- * transaction after an error.
+ * A sort of entries of nwords words.  It takes memory bytes, yet enough for a
+ * thousand entries, and up to max_memory for very many.  Allocated in the current memory context; its file
+ * belongs to the current resource owner, so that it goes with the transaction
+ * after an error.  With files, it is the one of that name among them.
  */
-extern IndexSort *ftm_index_sort_begin(int nwords, Size memory);
+extern IndexSort *ftm_index_sort_begin(int nwords, Size memory, Size max_memory,
+									   SortFiles *files, const char *file_name);
 
 /* Where the next entry is to be written, nwords words. */
 extern uint64 *ftm_index_sort_next(IndexSort *sort);
+
+/*
+ * Have the next entries, at most a thousand, lie next to each other in memory,
+ * and stay there.
+ */
+extern void ftm_index_sort_reserve(IndexSort *sort, int nentries);
+
+/* The latest entries, which have been reserved. */
+extern uint64 *ftm_index_sort_latest(IndexSort *sort, int nentries);
+
+/* How many there are. */
+extern uint64 ftm_index_sort_entries(const IndexSort *sort);
 
 /* All entries are there; to be called once. */
 extern void ftm_index_sort_perform(IndexSort *sort);
@@ -34,5 +76,18 @@ extern void ftm_index_sort_perform(IndexSort *sort);
 extern const uint64 *ftm_index_sort_get(IndexSort *sort);
 
 extern void ftm_index_sort_end(IndexSort *sort);
+
+/*
+ * Instead of ftm_index_sort_perform(), for a sort with files: all entries are
+ * there, and shall be read by others.  Returns the number of runs, and
+ * ftm_index_sort_describe() fills what has room for so many.
+ */
+extern int	ftm_index_sort_finish_runs(IndexSort *sort);
+extern void ftm_index_sort_describe(IndexSort *sort, SortedRuns *sorted);
+
+/*
+ * The same entries, to be read by this process after ftm_index_sort_perform().
+ */
+extern IndexSort *ftm_index_sort_open(SortedRuns *sorted);
 
 #endif							/* FTM_INDEX_SORT_H */

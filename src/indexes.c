@@ -8,7 +8,8 @@
  * one alone merges them: on two cores that costs more processor time than it
  * saves.  Here each participant builds whole indexes of its own, serially,
  * taking the next one when it is done: by sorting keys that are a few integers
- * (index_build.c), or by the access method.
+ * (index_build.c), which may have been taken from the rows and sorted in part
+ * while they were stored (index_entries.c), or by the access method.
  *
  * What constrains this file:
  *
@@ -64,13 +65,20 @@
 /* Least memory for one participant, in kB: what the server asks for, too. */
 #define MIN_BUILD_MEMORY	(32 * 1024)
 
-#define KEY_SHARED_BUILD	UINT64CONST(0xF7A1000000000001)
+/* An index whose entries are there is built in a part of the time. */
+#define COST_OF_READING		4
+
+/* Keys in the table of contents of shared memory; the latter plus a number. */
+#define KEY_SHARED_BUILD	UINT64CONST(0xF7A1000000000000)
+#define KEY_SORTED_RUNS		UINT64CONST(0xF7A1000100000000)
 
 /* An index to be built, and what its build counted. */
 typedef struct IndexBuild
 {
 	Oid			indexid;
 	bool		sorted_keys;	/* ftm_index_build() can do it */
+	IndexSort  *sort;			/* its entries, in the leader, or NULL */
+	int			nruns;			/* of that, for other processes */
 	int			cost;			/* weight among its table's indexes */
 	bool		broken_chains;	/* as ii_BrokenHotChain */
 	double		heap_tuples;
@@ -88,7 +96,8 @@ typedef struct SharedBuild
 
 PGDLLEXPORT void ftm_indexes_worker_main(dsm_segment *segment, shm_toc *toc);
 
-static List *choose_builds(Relation rel, List *indexes);
+static List *choose_builds(Relation rel, List *indexes,
+						   IndexEntries *entries);
 static List *with_sorted_keys(List *builds);
 static bool is_plain_btree(Relation index);
 static int	build_cost(Relation index);
@@ -99,8 +108,10 @@ static void make_storage(List *builds);
 static void run_builds(Relation rel, List *builds, int nparticipants);
 static SharedBuild *share_builds(ParallelContext *parallel, Relation rel,
 								 List *builds);
-static void build_next(SharedBuild *shared);
-static void build_index(Relation rel, IndexBuild *build);
+static void estimate_entries(ParallelContext *parallel, List *builds);
+static void share_entries(ParallelContext *parallel, SharedBuild *shared);
+static void build_next(shm_toc *toc);
+static void build_index(Relation rel, IndexBuild *build, IndexSort *sort);
 static List *finish_builds(Relation rel, List *builds);
 static void mark_indexes(Relation rel, List *indexes, bool usable);
 static void rebuild_one(Oid indexid, char persistence);
@@ -112,7 +123,7 @@ ftm_indexes_switch_off(Relation rel)
 }
 
 void
-ftm_indexes_rebuild(Oid relid)
+ftm_indexes_rebuild(Oid relid, IndexEntries *entries)
 {
 	Relation	rel = table_open(relid, ShareLock);
 	List	   *indexes;
@@ -125,7 +136,7 @@ ftm_indexes_rebuild(Oid relid)
 	CommandCounterIncrement();
 
 	indexes = RelationGetIndexList(rel);
-	builds = choose_builds(rel, indexes);
+	builds = choose_builds(rel, indexes, entries);
 	nparticipants = participants(rel, list_length(builds));
 	if (nparticipants == 1)
 		builds = with_sorted_keys(builds);
@@ -145,13 +156,12 @@ ftm_indexes_rebuild(Oid relid)
  * The indexes that can be built by participants, the most expensive first.
  */
 static List *
-choose_builds(Relation rel, List *indexes)
+choose_builds(Relation rel, List *indexes, IndexEntries *entries)
 {
 	List	   *builds = NIL;
 	ListCell   *lc;
 
-	if (rel->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT ||
-		IsToastRelation(rel) || ftm_early_pruning_enabled(rel))
+	if (!ftm_index_build_fits_table(rel))
 		return NIL;
 
 	foreach(lc, indexes)
@@ -165,6 +175,10 @@ choose_builds(Relation rel, List *indexes)
 			build->indexid = RelationGetRelid(index);
 			build->sorted_keys = ftm_index_build_is_possible(rel, index);
 			build->cost = build_cost(index);
+			if (entries != NULL)
+				build->sort = ftm_index_entries_of(entries, build->indexid);
+			if (build->sort == NULL)
+				build->cost *= COST_OF_READING;
 			builds = lappend(builds, build);
 		}
 		index_close(index, NoLock);
@@ -296,7 +310,11 @@ run_builds(Relation rel, List *builds, int nparticipants)
 	if (nparticipants == 1)
 	{
 		foreach(lc, builds)
-			build_index(rel, lfirst(lc));
+		{
+			IndexBuild *build = lfirst(lc);
+
+			build_index(rel, build, build->sort);
+		}
 		return;
 	}
 	EnterParallelMode();
@@ -304,7 +322,7 @@ run_builds(Relation rel, List *builds, int nparticipants)
 									 nparticipants - 1);
 	shared = share_builds(parallel, rel, builds);
 	LaunchParallelWorkers(parallel);
-	build_next(shared);
+	build_next(parallel->toc);
 	WaitForParallelWorkersToFinish(parallel);
 	foreach(lc, builds)
 		*(IndexBuild *) lfirst(lc) = shared->builds[i++];
@@ -322,6 +340,7 @@ share_builds(ParallelContext *parallel, Relation rel, List *builds)
 
 	shm_toc_estimate_chunk(&parallel->estimator, size);
 	shm_toc_estimate_keys(&parallel->estimator, 1);
+	estimate_entries(parallel, builds);
 
 	/* Without shared memory to be had, this is private, with no workers. */
 	InitializeParallelDSM(parallel);
@@ -332,7 +351,42 @@ share_builds(ParallelContext *parallel, Relation rel, List *builds)
 	foreach(lc, builds)
 		shared->builds[shared->nbuilds++] = *(IndexBuild *) lfirst(lc);
 	shm_toc_insert(parallel->toc, KEY_SHARED_BUILD, shared);
+	share_entries(parallel, shared);
 	return shared;
+}
+
+static void
+estimate_entries(ParallelContext *parallel, List *builds)
+{
+	ListCell   *lc;
+
+	foreach(lc, builds)
+	{
+		IndexBuild *build = lfirst(lc);
+
+		if (build->sort == NULL)
+			continue;
+		build->nruns = ftm_index_sort_finish_runs(build->sort);
+		shm_toc_estimate_chunk(&parallel->estimator,
+							   SORTED_RUNS_SIZE(build->nruns));
+		shm_toc_estimate_keys(&parallel->estimator, 1);
+	}
+}
+
+static void
+share_entries(ParallelContext *parallel, SharedBuild *shared)
+{
+	for (int i = 0; i < shared->nbuilds; i++)
+	{
+		IndexBuild *build = &shared->builds[i];
+		SortedRuns *sorted;
+
+		if (build->sort == NULL)
+			continue;
+		sorted = shm_toc_allocate(parallel->toc, SORTED_RUNS_SIZE(build->nruns));
+		ftm_index_sort_describe(build->sort, sorted);
+		shm_toc_insert(parallel->toc, KEY_SORTED_RUNS + i, sorted);
+	}
 }
 
 /*
@@ -343,21 +397,32 @@ void
 ftm_indexes_worker_main(dsm_segment *segment pg_attribute_unused(),
 						shm_toc *toc)
 {
-	build_next(shm_toc_lookup(toc, KEY_SHARED_BUILD, false));
+	build_next(toc);
 }
 
 /*
  * Build indexes until there are none left.
  */
 static void
-build_next(SharedBuild *shared)
+build_next(shm_toc *toc)
 {
+	SharedBuild *shared = shm_toc_lookup(toc, KEY_SHARED_BUILD, false);
+
 	/* The leader's lock is the worker's, too. */
 	Relation	rel = table_open(shared->relid, ShareLock);
 	uint32		i;
 
 	while ((i = pg_atomic_fetch_add_u32(&shared->next, 1)) < (uint32) shared->nbuilds)
-		build_index(rel, &shared->builds[i]);
+	{
+		SortedRuns *sorted = shm_toc_lookup(toc, KEY_SORTED_RUNS + i, true);
+		IndexSort  *sort = NULL;
+
+		if (sorted != NULL)
+			sort = ftm_index_sort_open(sorted);
+		build_index(rel, &shared->builds[i], sort);
+		if (sort != NULL)
+			ftm_index_sort_end(sort);
+	}
 	table_close(rel, NoLock);
 }
 
@@ -366,7 +431,7 @@ build_next(SharedBuild *shared)
  * pg_stat_progress_create_index.
  */
 static void
-build_index(Relation rel, IndexBuild *build)
+build_index(Relation rel, IndexBuild *build, IndexSort *sort)
 {
 	static const int columns[] = {
 		PROGRESS_CREATEIDX_COMMAND,
@@ -389,7 +454,7 @@ build_index(Relation rel, IndexBuild *build)
 	pgstat_progress_start_command(PROGRESS_COMMAND_CREATE_INDEX,
 								  RelationGetRelid(rel));
 	pgstat_progress_update_multi_param(lengthof(columns), columns, values);
-	result = build->sorted_keys ? ftm_index_build(rel, index) :
+	result = build->sorted_keys ? ftm_index_build(rel, index, sort) :
 		index->rd_indam->ambuild(rel, index, info);
 	pgstat_progress_end_command();
 

@@ -10,6 +10,8 @@
 
 #include "utils/relcache.h"
 
+#include "index_entries.h"
+
 /*
  * Mark all indexes of a table not ready and not valid, so that inserts leave
  * them alone.  The caller holds an AccessExclusiveLock, and builds them again
@@ -20,9 +22,11 @@ extern void ftm_indexes_switch_off(Relation rel);
 /*
  * Build all indexes of a table anew and mark them ready and valid.  Builds
  * several at a time, in parallel workers, if max_parallel_maintenance_workers
- * allows it and maintenance_work_mem is enough for that.  Takes the locks of
- * REINDEX TABLE.  Errors: those of REINDEX, 23505 for duplicates among them.
+ * allows it and maintenance_work_mem is enough for that.  Indexes whose entries
+ * were taken from the rows are built of those, which are used up.  entries may be
+ * NULL.  Takes the locks of REINDEX TABLE.  Errors: those of REINDEX, 23505 for
+ * duplicates among them.
  */
-extern void ftm_indexes_rebuild(Oid relid);
+extern void ftm_indexes_rebuild(Oid relid, IndexEntries *entries);
 
 #endif							/* FTM_INDEXES_H */

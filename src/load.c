@@ -106,9 +106,12 @@ typedef struct SourceOrigin
 static void load_rows(Relation rel, const TableTask *task,
 					  CopyOrigin *origin, const UserMap *map,
 					  TableResult *result);
+static void load_fast(Relation rel, const TableTask *task,
+					  CopyOrigin *origin, const UserMap *map,
+					  TableResult *result);
 static void stream_rows(Relation rel, const TableTask *task,
 						CopyOrigin *origin, const UserMap *map,
-						TableResult *result);
+						IndexEntries *entries, TableResult *result);
 static bool kept_from_earlier_call(const TableTask *task,
 								   SourceConnection *source,
 								   const UserMap *map, TableResult *result,
@@ -122,7 +125,7 @@ static void new_storage(Relation rel);
 static bool show_triggers(Relation rel, bool show);
 static void check_row_security(Relation rel, const TableTask *task);
 static uint64 write_rows(Relation rel, const TableTask *task,
-						 CopyStream *stream);
+						 CopyStream *stream, IndexEntries *entries);
 static uint64 copy_rows(Relation rel, const TableTask *task);
 static void expect_end(CopyStream *stream);
 static int	read_stream(void *buffer, int minimum, int maximum);
@@ -187,7 +190,7 @@ void
 ftm_load_rows_as_they_are(Relation rel, const TableTask *task,
 						  CopyOrigin *origin, TableResult *result)
 {
-	stream_rows(rel, task, origin, NULL, result);
+	stream_rows(rel, task, origin, NULL, NULL, result);
 }
 
 void
@@ -222,7 +225,7 @@ empty_storage(Oid relid)
 		if (RELKIND_HAS_STORAGE(rel->rd_rel->relkind))
 		{
 			new_storage(rel);
-			ftm_indexes_rebuild(RelationGetRelid(rel));
+			ftm_indexes_rebuild(RelationGetRelid(rel), NULL);
 		}
 		table_close(rel, NoLock);
 	}
@@ -236,7 +239,6 @@ static void
 load_rows(Relation rel, const TableTask *task, CopyOrigin *origin,
 		  const UserMap *map, TableResult *result)
 {
-	Oid			relid = RelationGetRelid(rel);
 	Oid			userid;
 	int			security_context;
 
@@ -246,28 +248,42 @@ load_rows(Relation rel, const TableTask *task, CopyOrigin *origin,
 						   security_context | SECURITY_RESTRICTED_OPERATION);
 
 	if (task->method == LOAD_FAST)
-	{
-		bool		had_triggers;
-
-		new_storage(rel);
-		ftm_indexes_switch_off(rel);
-		had_triggers = show_triggers(rel, false);
-		stream_rows(rel, task, origin, map, result);
-		if (had_triggers)
-			(void) show_triggers(rel, true);
-		/* COPY's own figures are gone; these are for ftm_progress. */
-		pgstat_report_activity(STATE_RUNNING,
-							   psprintf("rebuild indexes after " INT64_FORMAT " rows, " INT64_FORMAT " bytes of table %s",
-										result->rows, result->bytes,
-										task->table_name));
-		ftm_indexes_rebuild(relid);
-	}
+		load_fast(rel, task, origin, map, result);
 	else
 	{
-		empty_storage(relid);
-		stream_rows(rel, task, origin, map, result);
+		empty_storage(RelationGetRelid(rel));
+		stream_rows(rel, task, origin, map, NULL, result);
 	}
 	SetUserIdAndSecContext(userid, security_context);
+}
+
+/*
+ * Into new storage, indexes last.
+ */
+static void
+load_fast(Relation rel, const TableTask *task, CopyOrigin *origin,
+		  const UserMap *map, TableResult *result)
+{
+	Oid			relid = RelationGetRelid(rel);
+	IndexEntries *entries = NULL;
+	bool		had_triggers;
+
+	new_storage(rel);
+	ftm_indexes_switch_off(rel);
+	had_triggers = show_triggers(rel, false);
+	if (ftm_rows_possible(rel, task))
+		entries = ftm_index_entries_begin(rel);
+	stream_rows(rel, task, origin, map, entries, result);
+	if (had_triggers)
+		(void) show_triggers(rel, true);
+	/* COPY's own figures are gone; these are for ftm_progress. */
+	pgstat_report_activity(STATE_RUNNING,
+						   psprintf("rebuild indexes after " INT64_FORMAT " rows, " INT64_FORMAT " bytes of table %s",
+									result->rows, result->bytes,
+									task->table_name));
+	ftm_indexes_rebuild(relid, entries);
+	if (entries != NULL)
+		ftm_index_entries_end(entries);
 }
 
 /*
@@ -275,7 +291,7 @@ load_rows(Relation rel, const TableTask *task, CopyOrigin *origin,
  */
 static void
 stream_rows(Relation rel, const TableTask *task, CopyOrigin *origin,
-			const UserMap *map, TableResult *result)
+			const UserMap *map, IndexEntries *entries, TableResult *result)
 {
 	CopyStream	stream = {0};
 	RewriteCounts counts;
@@ -296,7 +312,7 @@ stream_rows(Relation rel, const TableTask *task, CopyOrigin *origin,
 		check_row_security(rel, task);
 		origin->begin(origin, rel);
 		if (ftm_rows_possible(rel, task))
-			result->rows = write_rows(rel, task, &stream);
+			result->rows = write_rows(rel, task, &stream, entries);
 		else
 			result->rows = copy_rows(rel, task);
 		expect_end(&stream);
@@ -469,7 +485,7 @@ new_storage(Relation rel)
 
 		ftm_relation_set_new_storage(toast, toast->rd_rel->relpersistence);
 		table_close(toast, NoLock);
-		ftm_indexes_rebuild(toastrelid);
+		ftm_indexes_rebuild(toastrelid, NULL);
 	}
 	pgstat_count_truncate(rel);
 }
@@ -515,9 +531,10 @@ check_row_security(Relation rel, const TableTask *task)
  * Rows from the stream, each as it arrives.
  */
 static uint64
-write_rows(Relation rel, const TableTask *task, CopyStream *stream)
+write_rows(Relation rel, const TableTask *task, CopyStream *stream,
+		   IndexEntries *entries)
 {
-	RowWriter  *writer = ftm_rows_begin(rel, task);
+	RowWriter  *writer = ftm_rows_begin(rel, task, entries);
 	uint64		rows;
 
 	while (!stream->ended)

@@ -52,6 +52,9 @@
 #define MAX_BATCH_ROWS	1000
 #define MAX_BATCH_BYTES	65536
 
+StaticAssertDecl(MAX_BATCH_ROWS <= MAX_UNPLACED_ROWS,
+				 "a batch has more rows than index entries may wait for");
+
 /* Binary COPY: signature, flags, length of the header extension. */
 #define SIGNATURE_LENGTH		11
 #define HEADER_LENGTH			(SIGNATURE_LENGTH + 4 + 4)
@@ -62,6 +65,7 @@ struct RowWriter
 {
 	MemoryContext context;		/* of everything here */
 	Relation	rel;
+	IndexEntries *entries;		/* to be told of each row, or NULL */
 	int			nfields;
 	RowField   *fields;
 	int			nattributes;
@@ -158,7 +162,7 @@ ftm_rows_possible(Relation rel, const TableTask *task)
 }
 
 RowWriter *
-ftm_rows_begin(Relation rel, const TableTask *task)
+ftm_rows_begin(Relation rel, const TableTask *task, IndexEntries *entries)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "ftmigrate rows",
@@ -169,6 +173,7 @@ ftm_rows_begin(Relation rel, const TableTask *task)
 	check_frozen_possible(rel);
 	writer->context = context;
 	writer->rel = rel;
+	writer->entries = entries;
 	init_fields(writer, task);
 	init_attributes(writer);
 	init_constraints(writer);
@@ -213,6 +218,8 @@ ftm_rows_end(RowWriter *writer)
 	error_context_stack = callback.previous;
 
 	rows = writer->inserted;
+	if (writer->entries != NULL)
+		ftm_index_entries_finish(writer->entries, rows);
 	pgstat_progress_end_command();
 	FreeBulkInsertState(writer->bulk);
 	table_finish_bulk_insert(writer->rel, writer->options);
@@ -560,6 +567,8 @@ form_row(RowWriter *writer, size_t size)
 	}
 	if (writer->always_check || writer->has_violation)
 		check_constraints(writer);
+	if (writer->entries != NULL)
+		ftm_index_entries_add(writer->entries, writer->values, writer->isnull);
 	add_row(writer, tuple);
 }
 
@@ -647,6 +656,8 @@ insert_batch(RowWriter *writer)
 	CHECK_FOR_INTERRUPTS();
 	table_multi_insert(writer->rel, writer->slots, writer->nrows,
 					   writer->command, writer->options, writer->bulk);
+	if (writer->entries != NULL)
+		ftm_index_entries_place(writer->entries, writer->slots, writer->nrows);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(writer->batch_context);
 

@@ -13,6 +13,7 @@
 
 #include "utils/relcache.h"
 
+#include "index_entries.h"
 #include "task.h"
 
 typedef struct RowWriter RowWriter;
@@ -25,10 +26,11 @@ extern bool ftm_rows_possible(Relation rel, const TableTask *task);
 /*
  * Begin to fill rel, which ftm_rows_possible() was asked about, and whose
  * storage the current subtransaction has made: otherwise an error, as of COPY
- * FREEZE.  Neither triggers are fired nor indexes maintained.  All memory is the
- * current context's.
+ * FREEZE.  Neither triggers are fired nor indexes maintained, but entries, unless
+ * that is NULL, are told of every row.  All memory is the current context's.
  */
-extern RowWriter *ftm_rows_begin(Relation rel, const TableTask *task);
+extern RowWriter *ftm_rows_begin(Relation rel, const TableTask *task,
+								 IndexEntries *entries);
 
 /*
  * The next piece of the stream, cut at the end of its header or of a row.
