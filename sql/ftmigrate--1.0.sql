@@ -626,10 +626,13 @@ WITH run AS (
 	SELECT * FROM said WHERE state = 'active'
 ), leader AS (
 	-- Tasks are begun in order, and all of a step begin with the same word; of
-	-- users the number is that of those done.
+	-- users the number is that of those done.  What is done in passing, such as
+	-- ANALYZE while other tables are still loaded, has no number.
 	SELECT w.leader_pid, w.step, max(s.tasks) AS tasks,
 		max(s.task) - count(s.task) FILTER (WHERE s.state = 'active' AND s.query NOT LIKE 'create users%') AS tasks_done
-	FROM (SELECT leader_pid, min(substring(query FROM '^[a-z]+')) AS step
+	FROM (SELECT leader_pid,
+				coalesce(min(substring(query FROM '^[a-z]+')) FILTER (WHERE tasks IS NOT NULL),
+						 min(substring(query FROM '^[a-z]+'))) AS step
 		  FROM worker GROUP BY leader_pid) w
 		JOIN said s ON s.leader_pid = w.leader_pid
 			AND (s.query || ' ') LIKE w.step || ' %'

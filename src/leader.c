@@ -204,6 +204,7 @@ prepare_repetition(Leader *leader, const ErrorData *loss)
 	leader->snapshot = NULL;
 	leader->users = NULL;
 	leader->results = NIL;
+	leader->analyses = NIL;
 	leader->verdicts = NIL;
 
 	message = psprintf("%s; attempt %d of %d to go on in %.1f s",

@@ -40,9 +40,20 @@ typedef struct PoolWorker
 	shm_mq_handle *commands;	/* NULL once detached */
 	shm_mq_handle *answers;
 	int			unanswered;		/* commands that have been sent */
-	const PoolTask *task;		/* what it is busy with, if a task */
-	int			position;		/* of the task among those of its step, from 1 */
+	PoolTask   *task;			/* what it is busy with, if a task */
+	int			position;		/* of the task among those of its step, from 1;
+								 * of a follow-up 0 */
 } PoolWorker;
+
+/* What a call of ftm_pool_run() is about. */
+typedef struct TaskQueue
+{
+	List	   *tasks;
+	int			next;			/* the first that has not been given */
+	List	   *follow_ups;		/* of those that are finished, not given yet */
+	int			nunfinished;	/* of tasks, given */
+	int			nrunning;		/* follow-ups included */
+} TaskQueue;
 
 struct WorkerPool
 {
@@ -70,6 +81,9 @@ static bool start_worker(WorkerPool *pool, int index);
 static void report_no_workers(void) pg_attribute_noreturn();
 static void terminate_workers(dsm_segment *segment, Datum arg);
 static void detach_commands(PoolWorker *worker);
+static void give_tasks(WorkerPool *pool, TaskQueue *queue);
+static PoolTask *next_task(WorkerPool *pool, TaskQueue *queue, int *position);
+static void finish_task(WorkerPool *pool, TaskQueue *queue, int index);
 static void send_command(WorkerPool *pool, int index, WorkerCommand command,
 						 StringInfo payload);
 static void receive_from_one(WorkerPool *pool, int index);
@@ -319,36 +333,85 @@ ftm_pool_await_all(WorkerPool *pool)
 void
 ftm_pool_run(WorkerPool *pool, List *tasks)
 {
-	int			next = 0;
-	int			running = 0;
+	TaskQueue	queue = {0};
 
+	queue.tasks = tasks;
 	pool->ntasks = list_length(tasks);
 	pool->ndone = 0;
-	while (next < list_length(tasks) || running > 0)
+	give_tasks(pool, &queue);
+	while (queue.nrunning > 0)
 	{
-		int			index;
-
-		for (index = POOL_KEEPER + 1;
-			 index < pool->nworkers && next < list_length(tasks); index++)
-		{
-			if (pool->workers[index].unanswered > 0)
-				continue;
-			pool->workers[index].task = list_nth(tasks, next++);
-			pool->workers[index].position = next;
-			send_command(pool, index, pool->workers[index].task->command,
-						 pool->workers[index].task->payload);
-			running++;
-		}
-
-		index = receive_result(pool);
-		if (pool->workers[index].task->done != NULL)
-			pool->workers[index].task->done(pool->workers[index].task->arg,
-											&pool->message);
-		pool->workers[index].task = NULL;
-		pool->ndone++;
-		running--;
+		finish_task(pool, &queue, receive_result(pool));
+		give_tasks(pool, &queue);
 	}
 	pool->ntasks = 0;
+}
+
+/*
+ * Give a task to each loader that has none, as long as there are some.
+ */
+static void
+give_tasks(WorkerPool *pool, TaskQueue *queue)
+{
+	for (int i = POOL_KEEPER + 1; i < pool->nworkers; i++)
+	{
+		PoolWorker *worker = &pool->workers[i];
+
+		if (worker->unanswered > 0)
+			continue;
+		worker->task = next_task(pool, queue, &worker->position);
+		if (worker->task == NULL)
+			return;
+		send_command(pool, i, worker->task->command, worker->task->payload);
+		queue->nrunning++;
+	}
+}
+
+/*
+ * Follow-ups are begun only while there is something to wait for anyway.
+ */
+static PoolTask *
+next_task(WorkerPool *pool, TaskQueue *queue, int *position)
+{
+	PoolTask   *task;
+
+	while (queue->next < list_length(queue->tasks))
+	{
+		task = list_nth(queue->tasks, queue->next++);
+		*position = queue->next;
+		if (!task->finished)
+		{
+			queue->nunfinished++;
+			return task;
+		}
+		pool->ndone++;
+	}
+	if (queue->nunfinished == 0 || queue->follow_ups == NIL)
+		return NULL;
+	task = linitial(queue->follow_ups);
+	*position = 0;
+	queue->follow_ups = list_delete_first(queue->follow_ups);
+	return task;
+}
+
+static void
+finish_task(WorkerPool *pool, TaskQueue *queue, int index)
+{
+	PoolWorker *worker = &pool->workers[index];
+	PoolTask   *task = worker->task;
+
+	if (task->done != NULL)
+		task->done(task->arg, &pool->message);
+	task->finished = true;
+	worker->task = NULL;
+	queue->nrunning--;
+	if (worker->position > 0)
+	{
+		queue->nunfinished--;
+		pool->ndone++;
+	}
+	if (task->follow_up != NULL)
+		queue->follow_ups = lappend(queue->follow_ups, task->follow_up);
 }
 
 int
@@ -368,7 +431,8 @@ ftm_pool_tasks(const WorkerPool *pool, int *ndone, List **objects)
 
 /*
  * A command is its letter, what it is about, terminated by a NUL, and the
- * payload.  A task of several also says which of them it is, for ftm_progress.
+ * payload.  A task of several also says which of them it is, for ftm_progress;
+ * a follow-up is none of them.
  * Waits while the queue is full, which a worker that reads its command ends.
  */
 static void
@@ -380,7 +444,7 @@ send_command(WorkerPool *pool, int index, WorkerCommand command,
 	const char *object = task != NULL && task->object != NULL ? task->object : "";
 	shm_mq_iovec parts[3];
 
-	if (task != NULL && pool->ntasks > 1)
+	if (task != NULL && pool->workers[index].position > 0 && pool->ntasks > 1)
 		object = psprintf("%s: %d of %d", object,
 						  pool->workers[index].position, pool->ntasks);
 

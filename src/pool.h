@@ -94,6 +94,8 @@ typedef struct PoolTask
 								 * for what pg_stat_activity shows */
 	void	   *arg;			/* for done */
 	void		(*done) (void *arg, StringInfo result);
+	struct PoolTask *follow_up; /* possible once this one is done, or NULL */
+	bool		finished;
 } PoolTask;
 
 /*
@@ -137,8 +139,10 @@ extern void ftm_pool_send_all(WorkerPool *pool, WorkerCommand command,
 extern void ftm_pool_await_all(WorkerPool *pool);
 
 /*
- * Have all tasks (List of PoolTask) done by the loaders, in list order as far
- * as they become free, and call each one's done function in the leader.
+ * Have all tasks (List of PoolTask) that are not finished done by the loaders,
+ * in list order as far as they become free, and call each one's done function in
+ * the leader.  A loader that has nothing to do while others still have does
+ * follow-ups; those that nobody had the time for stay unfinished.
  * Notices of the workers are relayed; the first error is raised, the object
  * it is about can then be had from ftm_pool_failed_object().
  */

@@ -100,8 +100,57 @@ build_checksum(const Leader *leader, const PlanTable *table)
 	return checksum;
 }
 
+static TableTask *
+make_load(const Leader *leader, const PlanTable *table)
+{
+	TableTask  *load = palloc0(sizeof(TableTask));
+	ListCell   *lc;
+
+	load->run_id = leader->run_id;
+	load->table_name = table->name;
+	load->relid = table->target->oid;
+	load->method = table->method;
+	load->binary = table->binary;
+	load->replace = leader->options->replace;
+	load->copy_sql = table->copy_sql;
+	load->copy_query_length = (int) table->copy_query_length;
+	if (table->source->uses_heap &&
+		table->source->relkind == RELKIND_RELATION)
+		load->source_table = ftm_catalog_quote_qualified(table->source->schema,
+														 table->source->name);
+	load->fingerprint = table->fingerprint;
+	load->checksum = build_checksum(leader, table);
+	if (leader->options->import != NULL)
+		ftm_import_adapt_task(leader->options->import, table, load);
+	load->column_names = palloc(sizeof(char *) * Max(1, list_length(table->columns)));
+	load->columns = palloc(sizeof(RewriteColumn) * Max(1, list_length(table->columns)));
+	foreach(lc, table->columns)
+	{
+		PlanColumn *column = lfirst(lc);
+
+		if (column->generated)
+			continue;
+		load->column_names[load->ncolumns] = column->target->name;
+		load->columns[load->ncolumns].mode = column->mode;
+		load->columns[load->ncolumns].unmapped_is_error =
+			column->unmapped_is_error;
+		load->ncolumns++;
+	}
+	return load;
+}
+
+static PoolTask *
+make_analysis(const PlanTable *table)
+{
+	PoolTask   *task = make_task(COMMAND_ANALYZE_TABLE, table->name, NULL, NULL);
+
+	pq_sendint32(task->payload, table->target->oid);
+	return task;
+}
+
 /*
- * One task per table, the plan's order: largest first.
+ * One task per table, the plan's order: largest first.  Whoever finds none left
+ * begins to analyze those that are loaded.
  */
 void
 ftm_step_load_tables(Leader *leader)
@@ -115,40 +164,10 @@ ftm_step_load_tables(Leader *leader)
 		RunTableResult *result = palloc0(sizeof(RunTableResult));
 		PoolTask   *task = make_task(COMMAND_LOAD_TABLE, table->name,
 									 result, table_loaded);
-		TableTask  *load = palloc0(sizeof(TableTask));
-		ListCell   *lc2;
 
-		load->run_id = leader->run_id;
-		load->table_name = table->name;
-		load->relid = table->target->oid;
-		load->method = table->method;
-		load->binary = table->binary;
-		load->replace = leader->options->replace;
-		load->copy_sql = table->copy_sql;
-		load->copy_query_length = (int) table->copy_query_length;
-		if (table->source->uses_heap &&
-			table->source->relkind == RELKIND_RELATION)
-			load->source_table = ftm_catalog_quote_qualified(table->source->schema,
-															 table->source->name);
-		load->fingerprint = table->fingerprint;
-		load->checksum = build_checksum(leader, table);
-		if (leader->options->import != NULL)
-			ftm_import_adapt_task(leader->options->import, table, load);
-		load->column_names = palloc(sizeof(char *) * Max(1, list_length(table->columns)));
-		load->columns = palloc(sizeof(RewriteColumn) * Max(1, list_length(table->columns)));
-		foreach(lc2, table->columns)
-		{
-			PlanColumn *column = lfirst(lc2);
-
-			if (column->generated)
-				continue;
-			load->column_names[load->ncolumns] = column->target->name;
-			load->columns[load->ncolumns].mode = column->mode;
-			load->columns[load->ncolumns].unmapped_is_error =
-				column->unmapped_is_error;
-			load->ncolumns++;
-		}
-		ftm_task_put_table(task->payload, load);
+		ftm_task_put_table(task->payload, make_load(leader, table));
+		task->follow_up = make_analysis(table);
+		leader->analyses = lappend(leader->analyses, task->follow_up);
 
 		result->table_name = table->name;
 		result->status = "pending";
@@ -288,19 +307,7 @@ ftm_step_check_keys(Leader *leader)
 void
 ftm_step_analyze_tables(Leader *leader)
 {
-	List	   *tasks = NIL;
-	ListCell   *lc;
-
-	foreach(lc, leader->plan->tables)
-	{
-		PlanTable  *table = lfirst(lc);
-		PoolTask   *task = make_task(COMMAND_ANALYZE_TABLE, table->name,
-									 NULL, NULL);
-
-		pq_sendint32(task->payload, table->target->oid);
-		tasks = lappend(tasks, task);
-	}
-	ftm_pool_run(leader->pool, tasks);
+	ftm_pool_run(leader->pool, leader->analyses);
 }
 
 static void

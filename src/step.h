@@ -45,6 +45,7 @@ typedef struct Leader
 	List	   *checks;			/* of CheckResult: what the preflight found */
 	UsersTask  *users;			/* NULL: users are not this call's business */
 	List	   *results;		/* of RunTableResult */
+	List	   *analyses;		/* of PoolTask, one for each table */
 	List	   *verdicts;		/* of VerifyResult */
 } Leader;
 
@@ -61,7 +62,10 @@ extern void ftm_step_join_run(WorkerPool *pool, int64 run_id);
 /* Mark the foreign keys of and to the tables not valid. */
 extern void ftm_step_invalidate_keys(Leader *leader);
 
-/* Load all tables, largest first; fills in leader->results. */
+/*
+ * Load all tables, largest first; fills in leader->results, and leader->analyses,
+ * some of which may have been made when there was nothing left to load.
+ */
 extern void ftm_step_load_tables(Leader *leader);
 
 extern void ftm_step_set_sequences(Leader *leader);
@@ -69,6 +73,7 @@ extern void ftm_step_set_sequences(Leader *leader);
 /* Check all foreign keys, and mark valid what is; error if any is violated. */
 extern void ftm_step_check_keys(Leader *leader);
 
+/* ANALYZE those tables that have not been yet. */
 extern void ftm_step_analyze_tables(Leader *leader);
 
 /* Verify everything; adds to leader->verdicts. */

@@ -761,6 +761,9 @@ analyze_table(StringInfo command, StringInfo answer pg_attribute_unused())
 	Oid			relid = pq_getmsgint(command, 4);
 	MemoryContext outer = begin_transaction();
 
+	/* The run's end is flushed, with all that came before it. */
+	(void) set_config_option("synchronous_commit", "off", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 	ftm_finish_analyze(relid);
 	commit_transaction(outer);
 }

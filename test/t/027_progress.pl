@@ -51,8 +51,10 @@ is( progress(
 	) > 0,
 	1,
 	'worker_pid joins with pg_stat_activity');
-is(progress('status, step', 'table_name IS NULL'),
-	'running|load tables', 'the run has a row of its own');
+$target->wait_for(
+	q(SELECT count(*) > 0 FROM pg_stat_user_tables WHERE schemaname = 'public' AND last_analyze IS NOT NULL));
+is(progress('status, step, tasks_done < tasks', 'table_name IS NULL'),
+	'running|load tables|t', 'the run has a row of its own, and others are analyzed in passing');
 
 my $wait = $target->start_sql('SELECT ftm_wait()');
 # Long enough for it to look more than once.
