@@ -593,11 +593,14 @@ carry_out(Leader *leader)
 	ftm_progress_begin_step(leader->pool, "check foreign keys");
 	ftm_step_check_keys(leader);
 	ftm_progress_begin_step(leader->pool, "analyze tables");
+	if (!leader->options->verify)
+		ftm_step_ask_freeze(leader);
 	ftm_step_analyze_tables(leader);
 	if (leader->options->verify)
 	{
 		ftm_progress_begin_step(leader->pool, "verify");
 		ftm_step_verify(leader);
+		ftm_step_ask_freeze(leader);
 	}
 	ftm_pool_dismiss_loaders(leader->pool);
 	ftm_step_check_freeze(leader);

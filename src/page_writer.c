@@ -15,10 +15,10 @@
  * - A checkpoint knows nothing of pages outside the buffers.  One that began
  *	 before a page was logged replays its record after a crash, so the page need
  *	 not be on disk.  One that begins later does not, but waits for the files
- *	 that it was told to flush; we tell it of every page, after writing it.  So
- *	 only a checkpoint that begins between a page's record and its write may
- *	 miss it: if any has begun while we were writing, which the redo pointer
- *	 tells, the file is flushed here.
+ *	 that it was told to flush; we tell it of each batch, after writing it, not of
+ *	 each page, since everybody who writes has to tell it.  So only a checkpoint
+ *	 that begins between a page's record and that may miss it: if any has begun
+ *	 while we were writing, which the redo pointer tells, the file is flushed here.
  * - A block past the end of the file cannot be written before those in between,
  *	 which are filled with zeros: they are written later, and a file without
  *	 holes does not run out of space then.
@@ -64,7 +64,9 @@ struct PageWriter
 
 static void flush(PageWriter *writer);
 static void sort_batch(PageWriter *writer);
-static void write_page(PageWriter *writer, BlockNumber block, Page page);
+static bool is_last_of_file(const PageWriter *writer, int i);
+static void write_page(PageWriter *writer, BlockNumber block, Page page,
+					   bool tell);
 
 PageWriter *
 ftm_page_writer_begin(Relation rel)
@@ -126,7 +128,8 @@ flush(PageWriter *writer)
 					 writer->nbatch, writer->blocks, writer->batch, true);
 	for (int i = 0; i < writer->nbatch; i++)
 	{
-		write_page(writer, writer->blocks[i], writer->batch[i]);
+		write_page(writer, writer->blocks[i], writer->batch[i],
+				   is_last_of_file(writer, i));
 		writer->free[writer->nfree++] = writer->batch[i];
 	}
 	writer->nbatch = 0;
@@ -155,21 +158,33 @@ sort_batch(PageWriter *writer)
 }
 
 /*
- * skipFsync is false: the checkpointer is told of what has been written.
+ * Is page i of the batch the last one in its file?  Large relations have several
+ * files, and the checkpointer is told of each.
+ */
+static bool
+is_last_of_file(const PageWriter *writer, int i)
+{
+	return i == writer->nbatch - 1 ||
+		writer->blocks[i] / RELSEG_SIZE != writer->blocks[i + 1] / RELSEG_SIZE;
+}
+
+/*
+ * Write one page; tell the checkpointer, if that is wanted, that the file is to
+ * be flushed.
  */
 static void
-write_page(PageWriter *writer, BlockNumber block, Page page)
+write_page(PageWriter *writer, BlockNumber block, Page page, bool tell)
 {
 	SMgrRelation file = RelationGetSmgr(writer->rel);
 
 	PageSetChecksumInplace(page, block);
 	if (block < writer->nblocks)
 	{
-		smgrwrite(file, MAIN_FORKNUM, block, page, false);
+		smgrwrite(file, MAIN_FORKNUM, block, page, !tell);
 		return;
 	}
 	for (; writer->nblocks < block; writer->nblocks++)
-		smgrextend(file, MAIN_FORKNUM, writer->nblocks, writer->zeros, false);
-	smgrextend(file, MAIN_FORKNUM, block, page, false);
+		smgrextend(file, MAIN_FORKNUM, writer->nblocks, writer->zeros, true);
+	smgrextend(file, MAIN_FORKNUM, block, page, !tell);
 	writer->nblocks++;
 }

@@ -391,9 +391,19 @@ ftm_step_verify(Leader *leader)
 }
 
 /*
- * Everything has been read: let go of the snapshot and look whether the source
- * has moved on.  Without verification there is no verdict to add it to.  Files
- * do not move.
+ * Let go of the snapshot and ask.  Files do not move.
+ */
+void
+ftm_step_ask_freeze(Leader *leader)
+{
+	if (leader->options->import != NULL)
+		return;
+	ftm_source_end_snapshot(leader->source);
+	ftm_freeze_send(leader->source, leader->options->scope->schemas);
+}
+
+/*
+ * Without verification there is no verdict to add it to.
  */
 void
 ftm_step_check_freeze(Leader *leader)
@@ -403,8 +413,7 @@ ftm_step_check_freeze(Leader *leader)
 
 	if (leader->options->import != NULL)
 		return;
-	ftm_source_end_snapshot(leader->source);
-	now = ftm_freeze_read(leader->source, leader->options->scope->schemas);
+	now = ftm_freeze_receive(leader->source);
 	ftm_freeze_record(leader->pool, now, true);
 	verdict = ftm_freeze_verdict(leader->source, leader->server->name,
 								 leader->plan, leader->activity, now,

@@ -79,7 +79,11 @@ extern void ftm_step_analyze_tables(Leader *leader);
 /* Verify everything; adds to leader->verdicts. */
 extern void ftm_step_verify(Leader *leader);
 
-/* Was the source written to while the run went on? */
+/*
+ * Was the source written to while the run went on?  It is asked when everything
+ * has been read; nothing else may be asked before the answer is taken.
+ */
+extern void ftm_step_ask_freeze(Leader *leader);
 extern void ftm_step_check_freeze(Leader *leader);
 
 /*
