@@ -318,6 +318,20 @@ begin_transaction(void)
 	return outer;
 }
 
+/*
+ * A transaction whose commit need not wait for the disk: a later one that
+ * matters does, at the latest that of the run's end, and takes it along.
+ */
+static MemoryContext
+begin_unhurried_transaction(void)
+{
+	MemoryContext outer = begin_transaction();
+
+	(void) set_config_option("synchronous_commit", "off", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	return outer;
+}
+
 static void
 commit_transaction(MemoryContext outer)
 {
@@ -399,7 +413,7 @@ record_activity(StringInfo command, StringInfo answer pg_attribute_unused())
 {
 	bool		at_end = pq_getmsgbyte(command);
 	char	   *activity = ftm_task_get_string(command);
-	MemoryContext outer = begin_transaction();
+	MemoryContext outer = begin_unhurried_transaction();
 
 	ftm_state_source_activity(worker.run_id, at_end, activity);
 	commit_transaction(outer);
@@ -411,7 +425,7 @@ log_message(StringInfo command, StringInfo answer pg_attribute_unused())
 	char	   *level = ftm_task_get_string(command);
 	char	   *message = ftm_task_get_string(command);
 	char	   *figures = ftm_task_get_string(command);
-	MemoryContext outer = begin_transaction();
+	MemoryContext outer = begin_unhurried_transaction();
 
 	ftm_state_log_figures(worker.run_id, level, NULL, message, figures);
 	commit_transaction(outer);
@@ -421,7 +435,7 @@ static void
 record_verdicts(StringInfo command, StringInfo answer pg_attribute_unused())
 {
 	int			count = (int) pq_getmsgint(command, 4);
-	MemoryContext outer = begin_transaction();
+	MemoryContext outer = begin_unhurried_transaction();
 
 	for (int i = 0; i < count; i++)
 		ftm_state_verdict(worker.run_id, ftm_task_get_verdict(command));
@@ -759,11 +773,8 @@ static void
 analyze_table(StringInfo command, StringInfo answer pg_attribute_unused())
 {
 	Oid			relid = pq_getmsgint(command, 4);
-	MemoryContext outer = begin_transaction();
+	MemoryContext outer = begin_unhurried_transaction();
 
-	/* The run's end is flushed, with all that came before it. */
-	(void) set_config_option("synchronous_commit", "off", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 	ftm_finish_analyze(relid);
 	commit_transaction(outer);
 }
