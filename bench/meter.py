@@ -18,7 +18,8 @@ Private memory is RssAnon: what a process has for itself, without the buffers
 that it shares with others and without files.  COMMAND is a psql that answers
 which processes are in the middle of a COPY.  Processes are followed by
 /proc/PID/task/PID/children; a parent's clock has the time of the children it
-has waited for, so that no process is lost.
+has waited for, so that no process is lost.  A server's processes have no
+children: they are not asked, as looking costs what is being measured.
 """
 
 import argparse
@@ -31,6 +32,8 @@ import sys
 import time
 
 INTERVAL_SECONDS = 0.1
+LOOKS_AT_TITLE = 10
+PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 # Growth of the link's counter between two looks that is more than chatter.
 MUCH_BYTES = 20000
 
@@ -46,9 +49,11 @@ def children(pid):
     return pids
 
 
-def descendants(roots, without):
-    todo = list(roots)
-    found = []
+def descendants(servers, clients, without):
+    found = list(servers)
+    for pid in servers:
+        found += children(pid)
+    todo = list(clients)
     while todo:
         pid = todo.pop()
         if pid not in without:
@@ -69,13 +74,12 @@ def clock_ticks(pid):
 
 def private_kb(pid):
     try:
-        with open("/proc/%d/status" % pid) as file:
-            for line in file:
-                if line.startswith("RssAnon:"):
-                    return int(line.split()[1])
+        with open("/proc/%d/statm" % pid) as file:
+            # All that is resident, and what of it is a file's or shared.
+            _, resident, shared = file.read().split()[:3]
+        return (int(resident) - int(shared)) * PAGE_KB
     except (FileNotFoundError, ProcessLookupError):
-        pass
-    return 0
+        return 0
 
 
 def title(pid):
@@ -108,7 +112,9 @@ class Copying:
 
 class Meter:
     def __init__(self, args):
-        self.roots = args.server + args.client
+        self.servers = args.server
+        self.clients = args.client
+        self.workers = {}
         self.worker = args.worker
         self.copying = Copying(args.copying) if args.copying else None
         self.link = args.link
@@ -119,8 +125,18 @@ class Meter:
         self.link_began = self.link_ended = None
 
     def cpu(self):
-        return sum(clock_ticks(pid)
-                   for pid in descendants(self.roots, self.without))
+        return sum(clock_ticks(pid) for pid in self.processes())
+
+    def processes(self):
+        return descendants(self.servers, self.clients, self.without)
+
+    def is_worker(self, pid):
+        # A process that has just begun is not called yet what it will be.
+        looks, found = self.workers.get(pid, (0, False))
+        if self.worker and not found and looks < LOOKS_AT_TITLE:
+            found = self.worker in title(pid)
+            self.workers[pid] = (looks + 1, found)
+        return found
 
     def link_bytes(self):
         if not self.link:
@@ -131,10 +147,10 @@ class Meter:
     def look(self):
         copying = self.copying.pids() if self.copying else ()
         total = 0
-        for pid in descendants(self.roots, self.without):
+        for pid in self.processes():
             memory = private_kb(pid)
             total += memory
-            if self.worker and self.worker in title(pid):
+            if self.is_worker(pid):
                 self.worker_memory = max(self.worker_memory, memory)
                 if pid in copying:
                     self.streaming_memory = max(self.streaming_memory, memory)
