@@ -368,11 +368,12 @@ void
 ftm_index_sort_describe(IndexSort *sort, SortedRuns *sorted)
 {
 	memset(sorted, 0, offsetof(SortedRuns, runs));
-	if (sort->nruns > 0)
-		sorted->files = *ftm_sort_files_set(sort->files);
 	strlcpy(sorted->file_name, sort->file_name, sizeof(sorted->file_name));
 	sorted->nwords = sort->nwords;
 	sorted->nruns = sort->nruns;
+	if (sort->nruns == 0)
+		return;
+	sorted->files = *ftm_sort_files_set(sort->files);
 	memcpy(sorted->runs, sort->runs, sizeof(SortRun) * sort->nruns);
 }
 
