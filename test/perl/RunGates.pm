@@ -29,10 +29,13 @@ gate before.
   load table            somebody reads table hubs
   rebuild indexes       an index of table hubs calls a function that waits
   check foreign key     table gate, which the run does not know, is locked
-  analyze table         table organizations is locked
+  analyze table         the same index's function, which ANALYZE calls, waits
   verify                nobody can read table gate
   roll back run         somebody reads table hubs
   delete users          ftm_user_map cannot be written
+
+Tables are analyzed in passing while others are loaded, except the last one that
+is loaded: so the run is held at table hubs's index until that is hubs.
 
 new() adds table gate, with a foreign key to organizations, and the index to
 the target, and raises ftmigrate.lock_timeout.
@@ -54,7 +57,7 @@ my %lock = (
 	'load table'        => 'LOCK TABLE public.hubs IN ACCESS SHARE MODE',
 	'rebuild indexes'   => "SELECT pg_advisory_lock($number)",
 	'check foreign key' => 'LOCK TABLE public.gate IN SHARE UPDATE EXCLUSIVE MODE',
-	'analyze table'     => 'LOCK TABLE public.organizations IN SHARE UPDATE EXCLUSIVE MODE',
+	'analyze table'     => "SELECT pg_advisory_lock($number)",
 	'verify'            => 'LOCK TABLE public.gate IN ACCESS EXCLUSIVE MODE',
 	'roll back run'     => 'LOCK TABLE public.hubs IN ACCESS SHARE MODE',
 	'delete users'      => 'LOCK TABLE public.ftm_user_map IN SHARE MODE');
@@ -64,6 +67,11 @@ my %before = (
 	'check foreign key' => 'rebuild indexes',
 	'analyze table'     => 'check foreign key',
 	'verify'            => 'analyze table');
+
+my $others_are_loaded = <<'SQL';
+SELECT count(*) = 1 FROM ftm_progress
+WHERE table_name IS NOT NULL AND status IN ('pending', 'loading')
+SQL
 
 my $holders = 0;
 
@@ -163,6 +171,7 @@ sub reach
 	$self->wait_at($gate);
 	foreach my $next (@next)
 	{
+		$self->{target}->wait_for($others_are_loaded) if $gate eq 'rebuild indexes';
 		$self->hold($next);
 		$self->release($gate);
 		$self->wait_at($next);
