@@ -150,7 +150,7 @@ sub end_all
 # Returns the answer.
 sub obey
 {
-	my ($command, $number) = split ' ', $_[0];
+	my ($command, $number) = @_;
 
 	return join ' ', @counts if $command eq 'counts';
 	if    ($command eq 'go') { @state{qw(refuse stall delay)} = (0, 0, 0); }
@@ -163,6 +163,7 @@ sub obey
 		$state{silence} = $number / 1000;
 		@counts = ();
 	}
+	elsif ($command ne 'reset')  { die "unknown command: $command\n"; }
 	elsif (defined $number)      { $state{bytes_left} = $number; }
 	else                         { end_all(1); }
 	return 'done';
@@ -264,7 +265,7 @@ sub relay
 				my $command;
 
 				return if !sysread $control, $command, 1000;
-				syswrite $control, obey($command) . "\n";
+				syswrite $control, obey($command =~ /\S+/g) . "\n";
 				last;
 			}
 			elsif ($end == $listener) { accept_connection($listener, $port); }
