@@ -73,6 +73,7 @@ check-fuzz:
 # Modules that a test loads from where they are built.
 test-modules:
 	$(MAKE) -C test/modules/managed_storage
+	$(MAKE) -C test/modules/sorted_entries
 
 # test/server.conf says so for servers of our own: figures and times differ.
 installcheck: export PGOPTIONS += -c ftmigrate.progress_interval=0

@@ -28,7 +28,6 @@
 #include "utils/rel.h"
 
 #include "btree.h"
-#include "compat.h"
 #include "page_writer.h"
 
 /* The longest key of index_key.h is much shorter. */

@@ -17,7 +17,6 @@
 
 #include "check.h"
 #include "ftmigrate.h"
-#include "compat.h"
 
 /* hash_record_extended() and client_connection_check_interval came with it. */
 #define OLDEST_SOURCE_VERSION	140000

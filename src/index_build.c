@@ -94,10 +94,8 @@ ftm_index_build(Relation rel, Relation index, IndexSort *sort)
 static IndexSort *
 read_table(Relation rel, const IndexKey *key)
 {
-	Size		memory = (Size) maintenance_work_mem * 1024;
-	IndexSort  *sort = ftm_index_sort_begin(ftm_index_key_words(key),
-											Min(memory, USUAL_SORT_MEMORY),
-											memory, NULL, NULL);
+	IndexSort  *sort = ftm_index_sort_begin(ftm_index_key_words(key), 1,
+											NULL, NULL);
 	BufferAccessStrategy strategy = GetAccessStrategy(BAS_BULKREAD);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel),
 													&TTSOpsHeapTuple);

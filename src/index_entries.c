@@ -22,9 +22,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
-#include "miscadmin.h"
 #include "nodes/pg_list.h"
-#include "storage/fd.h"
 #include "utils/guc.h"
 #include "utils/rel.h"
 
@@ -103,9 +101,6 @@ begin_list(IndexEntries *entries, Relation rel, Oid indexid)
 static void
 begin_sorts(IndexEntries *entries)
 {
-	Size		max_memory = (Size) maintenance_work_mem * 1024 / entries->nlists;
-	Size		memory = Min(max_memory, USUAL_SORT_MEMORY / entries->nlists);
-
 	entries->files = ftm_sort_files_create();
 	for (int i = 0; i < entries->nlists; i++)
 	{
@@ -113,7 +108,7 @@ begin_sorts(IndexEntries *entries)
 		char		name[SORT_FILE_NAME_LENGTH];
 
 		snprintf(name, sizeof(name), "index_%u", list->indexid);
-		list->sort = ftm_index_sort_begin(list->nwords, memory, max_memory,
+		list->sort = ftm_index_sort_begin(list->nwords, entries->nlists,
 										  entries->files, name);
 	}
 }

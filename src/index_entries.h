@@ -18,9 +18,9 @@ typedef struct IndexEntries IndexEntries;
 /*
  * Begin to take entries for those indexes of rel that ftm_index_build() can
  * build, all rows of which are yet to come; NULL if there is none, or if it
- * is better not to.  The caller has an AccessExclusiveLock on rel; the indexes
- * are locked likewise.  Allocated in the current memory context; memory and
- * files are bounded by maintenance_work_mem and temp_file_limit.
+ * is better not to, as under a temp_file_limit.  The caller has an
+ * AccessExclusiveLock on rel; the indexes are locked likewise.  Allocated in the
+ * current memory context, and bounded by maintenance_work_mem.
  */
 extern IndexEntries *ftm_index_entries_begin(Relation rel);
 

@@ -27,7 +27,6 @@
 #include "utils/rel.h"
 #include "utils/uuid.h"
 
-#include "compat.h"
 #include "index_key.h"
 
 #define TID_BYTES			(ENTRY_TID_BITS / 8)
@@ -107,6 +106,15 @@ static const struct
 	{F_UUID_CMP, KEY_UUID, UUID_LEN},
 };
 
+bool
+ftm_index_key_is_plain(Relation index)
+{
+	return index->rd_rel->relam == BTREE_AM_OID &&
+		!index->rd_index->indisexclusion &&
+		RelationGetIndexExpressions(index) == NIL &&
+		RelationGetIndexPredicate(index) == NIL;
+}
+
 IndexKey *
 ftm_index_key_create(Relation rel, Relation index)
 {
@@ -114,10 +122,7 @@ ftm_index_key_create(Relation rel, Relation index)
 	int			length = 0;
 	Size		data_size = 0;
 
-	if (index->rd_rel->relam != BTREE_AM_OID ||
-		index->rd_index->indisexclusion ||
-		RelationGetIndexExpressions(index) != NIL ||
-		RelationGetIndexPredicate(index) != NIL ||
+	if (!ftm_index_key_is_plain(index) ||
 		IndexRelationGetNumberOfAttributes(index) !=
 		IndexRelationGetNumberOfKeyAttributes(index))
 		return NULL;

@@ -29,10 +29,16 @@
 typedef struct IndexKey IndexKey;
 
 /*
- * How to make entries of an index, or NULL if that cannot be done: it is not a
- * b-tree, has expressions, a predicate or columns that are only included, or a
- * column whose order is not simply that of its bytes (text, numeric, floats),
- * or the key is too long.  Allocated in the current memory context; refers to
+ * Is the index a b-tree that has all rows of its table under values that are in
+ * them: no predicate, no expressions, and no exclusion constraint's?
+ */
+extern bool ftm_index_key_is_plain(Relation index);
+
+/*
+ * How to make entries of an index, or NULL if that cannot be done: it is not
+ * plain, has columns that are only included, or a column whose order is not
+ * simply that of its bytes (text, numeric, floats), or the key is too long.
+ * Allocated in the current memory context; refers to
  * the index, which must stay open.  The caller's lock on the table, rel, keeps
  * its columns from becoming nullable.
  */

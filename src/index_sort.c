@@ -31,6 +31,9 @@
 
 #define INITIAL_ENTRIES		1024
 
+/* What is enough for a process's sorts, however much it might take. */
+#define USUAL_MEMORY		((Size) 8 * 1024 * 1024)
+
 /* After so many runs, the next ones are twice as long, and so on. */
 #define MANY_RUNS			128
 
@@ -201,10 +204,12 @@ sort_entries(IndexSort *sort)
 }
 
 IndexSort *
-ftm_index_sort_begin(int nwords, Size memory, Size max_memory,
-					 SortFiles *files, const char *file_name)
+ftm_index_sort_begin(int nwords, int nsorts, SortFiles *files,
+					 const char *file_name)
 {
 	IndexSort  *sort = create_sort(nwords);
+	Size		max_memory = (Size) maintenance_work_mem * 1024 / nsorts;
+	Size		memory = Min(max_memory, USUAL_MEMORY / nsorts);
 
 	sort->limit = Max(memory / sort->entry_size, INITIAL_ENTRIES);
 	sort->max_limit = Max(max_memory / sort->entry_size, sort->limit);

@@ -17,9 +17,6 @@
 
 typedef struct IndexSort IndexSort;
 
-/* What is enough for a process's sorts, however much it might take. */
-#define USUAL_SORT_MEMORY	((Size) 8 * 1024 * 1024)
-
 #define SORT_FILE_NAME_LENGTH	32
 
 /* A sorted part of the entries, in a file. */
@@ -44,12 +41,13 @@ typedef struct SortedRuns
 	add_size(offsetof(SortedRuns, runs), mul_size(sizeof(SortRun), nruns))
 
 /*
- * A sort of entries of nwords words.  It takes memory bytes, yet enough for a
- * thousand entries, and up to max_memory for very many.  Allocated in the current memory context; its file
- * belongs to the current resource owner, so that it goes with the transaction
- * after an error.  With files, it is the one of that name among them.
+ * A sort of entries of nwords words, one of nsorts that go on at the same time
+ * and share maintenance_work_mem.  Allocated in the current memory context; its
+ * file belongs to the current resource owner, so that it goes with the
+ * transaction after an error.  With files, it is the one of that name among
+ * them; without, both are NULL.
  */
-extern IndexSort *ftm_index_sort_begin(int nwords, Size memory, Size max_memory,
+extern IndexSort *ftm_index_sort_begin(int nwords, int nsorts,
 									   SortFiles *files, const char *file_name);
 
 /* Where the next entry is to be written, nwords words. */

@@ -60,6 +60,7 @@
 
 #include "compat.h"
 #include "index_build.h"
+#include "index_key.h"
 #include "indexes.h"
 
 /* Least memory for one participant, in kB: what the server asks for, too. */
@@ -99,7 +100,6 @@ PGDLLEXPORT void ftm_indexes_worker_main(dsm_segment *segment, shm_toc *toc);
 static List *choose_builds(Relation rel, List *indexes,
 						   IndexEntries *entries);
 static List *with_sorted_keys(List *builds);
-static bool is_plain_btree(Relation index);
 static int	build_cost(Relation index);
 static int	compare_cost(const ListCell *a, const ListCell *b);
 static int	participants(Relation rel, int nbuilds);
@@ -168,7 +168,7 @@ choose_builds(Relation rel, List *indexes, IndexEntries *entries)
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessExclusiveLock);
 
-		if (is_plain_btree(index))
+		if (ftm_index_key_is_plain(index))
 		{
 			IndexBuild *build = palloc0(sizeof(IndexBuild));
 
@@ -203,15 +203,6 @@ with_sorted_keys(List *builds)
 			chosen = lappend(chosen, lfirst(lc));
 	}
 	return chosen;
-}
-
-static bool
-is_plain_btree(Relation index)
-{
-	return index->rd_rel->relam == BTREE_AM_OID &&
-		!index->rd_index->indisexclusion &&
-		RelationGetIndexExpressions(index) == NIL &&
-		RelationGetIndexPredicate(index) == NIL;
 }
 
 /*

@@ -111,7 +111,7 @@ static void load_fast(Relation rel, const TableTask *task,
 					  TableResult *result);
 static void stream_rows(Relation rel, const TableTask *task,
 						CopyOrigin *origin, const UserMap *map,
-						IndexEntries *entries, TableResult *result);
+						IndexEntries **entries, TableResult *result);
 static bool kept_from_earlier_call(const TableTask *task,
 								   SourceConnection *source,
 								   const UserMap *map, TableResult *result,
@@ -271,9 +271,7 @@ load_fast(Relation rel, const TableTask *task, CopyOrigin *origin,
 	new_storage(rel);
 	ftm_indexes_switch_off(rel);
 	had_triggers = show_triggers(rel, false);
-	if (ftm_rows_possible(rel, task))
-		entries = ftm_index_entries_begin(rel);
-	stream_rows(rel, task, origin, map, entries, result);
+	stream_rows(rel, task, origin, map, &entries, result);
 	if (had_triggers)
 		(void) show_triggers(rel, true);
 	/* COPY's own figures are gone; these are for ftm_progress. */
@@ -287,11 +285,12 @@ load_fast(Relation rel, const TableTask *task, CopyOrigin *origin,
 }
 
 /*
- * The row's way: source -> rewriter -> table.
+ * The row's way: source -> rewriter -> table.  Unless entries is NULL, those of
+ * the table's indexes are taken on the way, where that is possible.
  */
 static void
 stream_rows(Relation rel, const TableTask *task, CopyOrigin *origin,
-			const UserMap *map, IndexEntries *entries, TableResult *result)
+			const UserMap *map, IndexEntries **entries, TableResult *result)
 {
 	CopyStream	stream = {0};
 	RewriteCounts counts;
@@ -312,7 +311,12 @@ stream_rows(Relation rel, const TableTask *task, CopyOrigin *origin,
 		check_row_security(rel, task);
 		origin->begin(origin, rel);
 		if (ftm_rows_possible(rel, task))
-			result->rows = write_rows(rel, task, &stream, entries);
+		{
+			if (entries != NULL)
+				*entries = ftm_index_entries_begin(rel);
+			result->rows = write_rows(rel, task, &stream,
+									  entries != NULL ? *entries : NULL);
+		}
 		else
 			result->rows = copy_rows(rel, task);
 		expect_end(&stream);
