@@ -68,9 +68,10 @@ struct IndexSort
 	uint64		next;			/* to be read, if there are no runs */
 
 	/* Runs */
-	SortFiles  *files;			/* where the file is, or NULL: private */
+	SortFiles  *files;			/* where the file shall be; NULL: private */
 	char		file_name[SORT_FILE_NAME_LENGTH];
-	BufFile    *file;
+	FileSet    *file_set;		/* where it is; NULL: private */
+	BufFile    *file;			/* NULL: not open */
 	SortRun    *runs;
 	int			nruns;
 	int			max_runs;
@@ -90,6 +91,7 @@ static void advise_huge_pages(void *memory, Size size);
 static void write_run(IndexSort *sort);
 static void begin_run(IndexSort *sort);
 static void create_file(IndexSort *sort);
+static void delete_file(IndexSort *sort);
 static void sort_entries(IndexSort *sort);
 static void begin_merge(IndexSort *sort);
 static const uint64 *merge_next(IndexSort *sort);
@@ -348,9 +350,26 @@ create_file(IndexSort *sort)
 	if (sort->files == NULL)
 		sort->file = BufFileCreateTemp(false);
 	else
-		sort->file = BufFileCreateFileSet(ftm_sort_files_set(sort->files),
-										  sort->file_name);
+	{
+		sort->file_set = ftm_sort_files_set(sort->files);
+		sort->file = BufFileCreateFileSet(sort->file_set, sort->file_name);
+	}
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * As soon as nobody needs it: what all indexes of a large table leave to the
+ * end of the transaction keeps the disk busy when others want to commit.
+ */
+static void
+delete_file(IndexSort *sort)
+{
+	if (sort->file == NULL)
+		return;
+	BufFileClose(sort->file);
+	sort->file = NULL;
+	if (sort->file_set != NULL)
+		BufFileDeleteFileSet(sort->file_set, sort->file_name, true);
 }
 
 int
@@ -378,7 +397,7 @@ ftm_index_sort_describe(IndexSort *sort, SortedRuns *sorted)
 	sorted->nruns = sort->nruns;
 	if (sort->nruns == 0)
 		return;
-	sorted->files = *ftm_sort_files_set(sort->files);
+	sorted->files = *sort->file_set;
 	memcpy(sorted->runs, sort->runs, sizeof(SortRun) * sort->nruns);
 }
 
@@ -389,7 +408,9 @@ ftm_index_sort_open(SortedRuns *sorted)
 
 	if (sorted->nruns == 0)
 		return sort;
-	sort->file = BufFileOpenFileSet(&sorted->files, sorted->file_name,
+	sort->file_set = &sorted->files;
+	strlcpy(sort->file_name, sorted->file_name, sizeof(sort->file_name));
+	sort->file = BufFileOpenFileSet(sort->file_set, sort->file_name,
 									O_RDONLY, false);
 	sort->runs = palloc(sizeof(SortRun) * sorted->nruns);
 	memcpy(sort->runs, sorted->runs, sizeof(SortRun) * sorted->nruns);
@@ -423,8 +444,7 @@ ftm_index_sort_get(IndexSort *sort)
 void
 ftm_index_sort_end(IndexSort *sort)
 {
-	if (sort->file != NULL)
-		BufFileClose(sort->file);
+	delete_file(sort);
 	if (sort->runs != NULL)
 		pfree(sort->runs);
 	if (sort->heap != NULL)
@@ -508,7 +528,10 @@ merge_next(IndexSort *sort)
 		if (++top->next == top->nentries && !read_run(sort, top))
 			sort->heap[0] = sort->heap[--sort->heap_size];
 		if (sort->heap_size == 0)
+		{
+			delete_file(sort);
 			return NULL;
+		}
 		sift_down(sort, 0);
 		top = sort->heap[0];
 	}

@@ -84,7 +84,9 @@ extern int	ftm_index_sort_finish_runs(IndexSort *sort);
 extern void ftm_index_sort_describe(IndexSort *sort, SortedRuns *sorted);
 
 /*
- * The same entries, to be read by this process after ftm_index_sort_perform().
+ * The same entries, to be read by this process, and by no other, after
+ * ftm_index_sort_perform().  Their file is deleted when all have been read.
+ * Refers to sorted.
  */
 extern IndexSort *ftm_index_sort_open(SortedRuns *sorted);
 

@@ -13,6 +13,7 @@
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
+#include "storage/buffile.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
@@ -167,6 +168,9 @@ sort_entries_in_runs(PG_FUNCTION_ARGS)
 	merge = ftm_index_sort_open(sorted);
 	ftm_index_sort_perform(merge);
 	get_entries(fcinfo, merge, sum);
+	if (nruns > 0 &&
+		BufFileOpenFileSet(&sorted->files, sorted->file_name, O_RDONLY, true) != NULL)
+		elog(ERROR, "the file is still there");
 	ftm_index_sort_end(merge);
 	ftm_index_sort_end(sort);
 	ftm_sort_files_delete(files);
