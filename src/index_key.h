@@ -38,9 +38,9 @@ extern bool ftm_index_key_is_plain(Relation index);
  * How to make entries of an index, or NULL if that cannot be done: it is not
  * plain, has columns that are only included, or a column whose order is not
  * simply that of its bytes (text, numeric, floats), or the key is too long.
- * Allocated in the current memory context; refers to
- * the index, which must stay open.  The caller's lock on the table, rel, keeps
- * its columns from becoming nullable.
+ * Allocated in the current memory context; refers to the index, which must stay
+ * open.  The caller's lock on the table, rel, keeps its columns from becoming
+ * nullable.
  */
 extern IndexKey *ftm_index_key_create(Relation rel, Relation index);
 extern void ftm_index_key_free(IndexKey *key);

@@ -3,7 +3,7 @@
  * sorted_entries.c
  *		Sorts entries as index builds do, and looks at the result.
  *
- * Those of a table get there only after millions of rows what this module does
+ * A table's sorts get only after millions of rows where this module takes them
  * with as many entries as a test wants to wait for.
  *
  *-------------------------------------------------------------------------
@@ -39,11 +39,8 @@ enum
  * The n-th entry to be sorted.  All are different.
  */
 static void
-make_entry(FunctionCallInfo fcinfo, uint64 n, uint64 *entry)
+make_entry(const char *order, int nwords, uint64 n, uint64 *entry)
 {
-	char	   *order = text_to_cstring(PG_GETARG_TEXT_PP(ARG_ORDER));
-	int			nwords = PG_GETARG_INT32(ARG_WORDS);
-
 	if (strcmp(order, "ascending") == 0)
 		entry[0] = n;
 	else if (strcmp(order, "descending") == 0)
@@ -52,7 +49,6 @@ make_entry(FunctionCallInfo fcinfo, uint64 n, uint64 *entry)
 		entry[0] = hash_bytes_uint32_extended((uint32) n, 0);
 	for (int i = 1; i < nwords; i++)
 		entry[i] = hash_bytes_uint32_extended((uint32) n, i) ^ n;
-	pfree(order);
 }
 
 static uint64
@@ -72,14 +68,16 @@ static uint64
 put_entries(FunctionCallInfo fcinfo, IndexSort *sort)
 {
 	uint64		nentries = PG_GETARG_INT64(ARG_ENTRIES);
+	const char *order = text_to_cstring(PG_GETARG_TEXT_PP(ARG_ORDER));
+	int			nwords = PG_GETARG_INT32(ARG_WORDS);
 	uint64		sum = 0;
 
 	for (uint64 n = 0; n < nentries; n++)
 	{
 		uint64	   *entry = ftm_index_sort_next(sort);
 
-		make_entry(fcinfo, n, entry);
-		sum += sum_of_words(entry, PG_GETARG_INT32(ARG_WORDS));
+		make_entry(order, nwords, n, entry);
+		sum += sum_of_words(entry, nwords);
 	}
 	return sum;
 }
