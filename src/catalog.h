@@ -11,7 +11,8 @@
 #ifndef FTM_CATALOG_H
 #define FTM_CATALOG_H
 
-#include "ftmigrate.h"
+#include "nodes/pg_list.h"
+
 #include "record.h"
 #include "source.h"
 

@@ -32,6 +32,7 @@
 
 #include "check.h"
 #include "scope.h"
+#include "settings.h"
 #include "target.h"
 
 /* What must be there before a check can be made. */

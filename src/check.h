@@ -14,9 +14,9 @@
 #include "datatype/timestamp.h"
 
 #include "freeze.h"
-#include "ftmigrate.h"
 #include "plan.h"
 #include "record.h"
+#include "scope.h"
 #include "source.h"
 
 typedef enum CheckStatus

@@ -18,6 +18,7 @@
 
 #include "catalog_sql.h"
 #include "check.h"
+#include "extension.h"
 #include "target.h"
 #include "usermap.h"
 #include "verify_schema.h"

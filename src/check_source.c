@@ -16,7 +16,8 @@
 #include "utils/timestamp.h"
 
 #include "check.h"
-#include "ftmigrate.h"
+#include "settings.h"
+#include "wait.h"
 
 /* hash_record_extended() and client_connection_check_interval came with it. */
 #define OLDEST_SOURCE_VERSION	140000

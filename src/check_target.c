@@ -21,6 +21,8 @@
 #include "utils/guc.h"
 
 #include "check.h"
+#include "extension.h"
+#include "settings.h"
 #include "target.h"
 
 /*

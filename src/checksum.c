@@ -38,7 +38,7 @@
 #include "utils/syscache.h"
 
 #include "checksum.h"
-#include "ftmigrate.h"
+#include "extension.h"
 
 /* How a value gets into the row's hash. */
 typedef enum HashForm

@@ -21,10 +21,10 @@
 
 #include "compat.h"
 #include "control.h"
-#include "ftmigrate.h"
 #include "leader.h"
 #include "progress.h"
 #include "run.h"
+#include "settings.h"
 #include "state.h"
 #include "target.h"
 #include "user_step.h"

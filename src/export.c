@@ -24,9 +24,10 @@
 
 #include "catalog_sql.h"
 #include "export_table.h"
-#include "ftmigrate.h"
+#include "extension.h"
 #include "pool.h"
 #include "scope.h"
+#include "settings.h"
 #include "step.h"
 #include "target.h"
 #include "task.h"

@@ -24,7 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "ftmigrate.h"
+#include "extension.h"
 #include "http.h"
 
 /* Longest wait without looking at the latch, in milliseconds. */

@@ -27,6 +27,7 @@
 #include "leader.h"
 #include "run.h"
 #include "scope.h"
+#include "settings.h"
 #include "stage.h"
 #include "target.h"
 

@@ -37,12 +37,14 @@
 #include "plan.h"
 #include "pool.h"
 #include "progress.h"
+#include "settings.h"
 #include "source.h"
 #include "state.h"
 #include "step.h"
 #include "target.h"
 #include "user_step.h"
 #include "verify.h"
+#include "wait.h"
 
 static void do_persistently(Leader *leader, void (*attempt) (Leader *leader));
 static bool is_loss(const Leader *leader, const ErrorData *error);

@@ -8,9 +8,9 @@
 #ifndef FTM_LEADER_H
 #define FTM_LEADER_H
 
-#include "ftmigrate.h"
 #include "import.h"
 #include "options.h"
+#include "scope.h"
 #include "task.h"
 
 typedef struct RunOptions

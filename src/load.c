@@ -67,7 +67,6 @@
 #include "utils/uuid.h"
 
 #include "compat.h"
-#include "ftmigrate.h"
 #include "indexes.h"
 #include "load.h"
 #include "rollback.h"

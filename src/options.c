@@ -23,8 +23,9 @@
 #include "utils/syscache.h"
 
 #include "compat.h"
-#include "ftmigrate.h"
+#include "extension.h"
 #include "options.h"
+#include "settings.h"
 #include "validator.h"
 
 /* Supabase's pooler in transaction mode listens there. */

@@ -17,19 +17,20 @@
 #include "catalog/pg_class.h"
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
+
 #include "expression.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/guc.h"
-#include "utils/memutils.h"
-
 #include "plan.h"
 #include "plan_keys.h"
 #include "scope.h"
+#include "settings.h"
 #include "storage.h"
 #include "target.h"
 #include "type_match.h"
 #include "user_column.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
 
 static void build_guarded(MigrationPlan *plan, const Scope *scope,
 						  CatalogReader *source, const char *unmapped);

@@ -9,6 +9,7 @@
 #define FTM_PLAN_H
 
 #include "catalog.h"
+#include "scope.h"
 #include "rewrite.h"
 
 /* How a table's rows get into the target. */

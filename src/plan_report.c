@@ -22,6 +22,7 @@
 
 #include "plan.h"
 #include "scope.h"
+#include "settings.h"
 
 #define PLAN_COLUMNS	9
 

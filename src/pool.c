@@ -28,8 +28,8 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "ftmigrate.h"
 #include "pool.h"
+#include "settings.h"
 
 #define COMMAND_QUEUE_SIZE	((Size) 16 * 1024)
 #define ANSWER_QUEUE_SIZE	((Size) 16 * 1024)

@@ -17,8 +17,8 @@
 #include "utils/memutils.h"
 
 #include "catalog.h"
-#include "ftmigrate.h"
 #include "progress.h"
+#include "settings.h"
 #include "state.h"
 
 void

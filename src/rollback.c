@@ -33,7 +33,6 @@
 
 #include "compat.h"
 #include "finish.h"
-#include "ftmigrate.h"
 #include "load.h"
 #include "rollback.h"
 #include "state.h"

@@ -19,6 +19,7 @@
 #include "leader.h"
 #include "run.h"
 #include "scope.h"
+#include "settings.h"
 
 PG_FUNCTION_INFO_V1(ftm_run_migration);
 PG_FUNCTION_INFO_V1(ftm_verify);

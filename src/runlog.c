@@ -26,8 +26,8 @@
 #include "utils/json.h"
 #include "utils/memutils.h"
 
-#include "ftmigrate.h"
 #include "runlog.h"
+#include "settings.h"
 
 #define LOG_FILE_FLAGS \
 	(O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | PG_BINARY)
@@ -43,25 +43,6 @@ static char *make_line(const char *time, int64 run_id, const char *level,
 static void at_transaction_end(XactEvent event, void *arg);
 static void write_line(const char *line);
 static void warn(const char *action);
-
-bool
-ftm_runlog_check_path(char **value, void **extra pg_attribute_unused(),
-					  GucSource source pg_attribute_unused())
-{
-	if ((*value)[0] == '\0')
-		return true;
-	if (!is_absolute_path(*value))
-	{
-		GUC_check_errdetail("It must be an absolute path.");
-		return false;
-	}
-	if (strlen(*value) >= MAXPGPATH)
-	{
-		GUC_check_errdetail("The path is too long.");
-		return false;
-	}
-	return true;
-}
 
 void
 ftm_runlog_add(const char *time, int64 run_id, const char *level,

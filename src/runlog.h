@@ -8,12 +8,6 @@
 #ifndef FTM_RUNLOG_H
 #define FTM_RUNLOG_H
 
-#include "utils/guc.h"
-
-/* Check hook of ftmigrate.log_file. */
-extern bool ftm_runlog_check_path(char **value, void **extra,
-								  GucSource source);
-
 /*
  * Append a line to ftmigrate.log_file once the current transaction has
  * committed; none if it aborts, or if there is no log file.  time is ISO 8601,

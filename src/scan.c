@@ -32,7 +32,9 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "extension.h"
 #include "scan.h"
+#include "settings.h"
 #include "target.h"
 
 /* Bits of a mask. */

@@ -20,6 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "extension.h"
 #include "scan.h"
 #include "scope.h"
 #include "target.h"

@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
+#include "catalog.h"
 #include "scope.h"
 
 typedef struct FilterEntry

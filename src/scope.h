@@ -9,8 +9,22 @@
 #define FTM_SCOPE_H
 
 #include "fmgr.h"
+#include "nodes/pg_list.h"
 
-#include "catalog.h"
+struct Catalog;
+
+/*
+ * What a call works on: the four parameters that every function has.
+ * schemas, include and exclude are Lists of char *; NIL stands for "not
+ * given" in include and exclude.
+ */
+typedef struct Scope
+{
+	char	   *source;			/* name of the foreign server */
+	List	   *schemas;
+	List	   *include;
+	List	   *exclude;
+} Scope;
 
 /*
  * Arguments first .. first + 3 of an SQL function (source name, schemas
@@ -41,7 +55,7 @@ typedef struct ScopeFilter ScopeFilter;
  * pattern, for schema.name if it has a dot, else for the bare name.  Error if
  * an entry matches nothing in source, or a schema does not exist there.
  */
-extern ScopeFilter *ftm_scope_filter(const Scope *scope, const Catalog *source);
+extern ScopeFilter *ftm_scope_filter(const Scope *scope, const struct Catalog *source);
 
 /* Is a table or sequence in, and not out? */
 extern bool ftm_scope_selects(const ScopeFilter *filter, const char *schema,

@@ -33,7 +33,6 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "ftmigrate.h"
 #include "source_private.h"
 
 /*

@@ -20,8 +20,8 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "extension.h"
 #include "finish.h"
-#include "ftmigrate.h"
 #include "runlog.h"
 #include "state.h"
 #include "target.h"

@@ -25,7 +25,7 @@
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
 
-#include "ftmigrate.h"
+#include "settings.h"
 #include "streams.h"
 
 /* Blocks of a range: neither a round trip per moment, nor far apart. */
@@ -297,7 +297,7 @@ strip_framing(SourceStreams *all, SourceStream *stream, char **data,
 static void
 wait_for_any(SourceStreams *all)
 {
-	SourceConnection *sources[MAX_STREAMS];
+	SourceConnection *sources[FTM_MAX_STREAMS];
 
 	for (int i = 0; i < all->count; i++)
 		sources[i] = all->streams[i].source;

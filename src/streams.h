@@ -12,8 +12,6 @@
 #include "source.h"
 
 /* The most that ftmigrate.streams may be. */
-#define MAX_STREAMS	16
-
 /*
  * How many connections the task's table is worth: 1 to ftm_streams.  Asks the
  * source for the table's size and leaves it in *blocks, to be passed on below.

@@ -22,7 +22,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#include "ftmigrate.h"
+#include "extension.h"
 #include "target.h"
 
 /* Where ftm_target_scan()'s statement sends its rows. */

@@ -14,6 +14,7 @@
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 
+#include "extension.h"
 #include "target.h"
 #include "user_column.h"
 

@@ -20,8 +20,8 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "ftmigrate.h"
 #include "leader.h"
+#include "settings.h"
 #include "state.h"
 #include "user_step.h"
 

@@ -19,8 +19,8 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "ftmigrate.h"
 #include "pool.h"
+#include "settings.h"
 #include "user_session.h"
 #include "user_state.h"
 

@@ -15,7 +15,6 @@
 #include "utils/builtins.h"
 #include "utils/json.h"
 
-#include "ftmigrate.h"
 #include "state.h"
 #include "user_state.h"
 

@@ -22,7 +22,7 @@
 #include "utils/uuid.h"
 
 #include "compat.h"
-#include "ftmigrate.h"
+#include "extension.h"
 #include "usermap.h"
 
 /* Rows fetched at a time. */

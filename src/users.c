@@ -15,7 +15,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#include "ftmigrate.h"
+#include "settings.h"
 #include "state.h"
 #include "task.h"
 #include "user_send.h"

@@ -23,8 +23,8 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
+#include "extension.h"
 #include "finish.h"
-#include "ftmigrate.h"
 #include "stage.h"
 #include "target.h"
 #include "verify.h"

@@ -35,11 +35,11 @@
 #include "compat.h"
 #include "export_table.h"
 #include "finish.h"
-#include "ftmigrate.h"
 #include "json_rows.h"
 #include "load.h"
 #include "pool.h"
 #include "rollback.h"
+#include "settings.h"
 #include "state.h"
 #include "streams.h"
 #include "target.h"
@@ -61,7 +61,7 @@ typedef struct Worker
 	char	   *server_name;	/* NULL if there is none */
 	char	   *snapshot;		/* of the run */
 	SourceConnection *source;	/* in that snapshot */
-	SourceConnection *sources[MAX_STREAMS]; /* the same, and more if needed */
+	SourceConnection *sources[FTM_MAX_STREAMS]; /* the same, and more if needed */
 	UserMap    *map;
 } Worker;
 
@@ -185,7 +185,7 @@ ftm_worker_main(Datum main_arg)
 
 	if (worker.index == POOL_KEEPER && worker.run_id != 0 && !worker.run_ended)
 		record_lost_leader();
-	for (int i = 0; i < MAX_STREAMS; i++)
+	for (int i = 0; i < FTM_MAX_STREAMS; i++)
 	{
 		if (worker.sources[i] != NULL)
 			ftm_source_disconnect(worker.sources[i]);
