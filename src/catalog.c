@@ -12,6 +12,7 @@
 
 #include "catalog/pg_class.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 
@@ -47,27 +48,42 @@ static const struct
 	const char *sql;
 	bool		of_schemas;		/* they are $1 */
 	int			whose;
+	AnswerShape shape;			/* of a source or a record */
 }			questions[QUESTIONS] =
 {
 	[ASK_VERSION] =
-	{"version", CATALOG_VERSION_SQL, false, OF_ALL},
+	{"version", CATALOG_VERSION_SQL, false, OF_ALL,
+	CATALOG_VERSION_SHAPE},
 	[ASK_MISSING_SCHEMAS] =
-	{"missing schemas", CATALOG_MISSING_SCHEMAS_SQL, true, OF_ALL},
+	{"missing schemas", CATALOG_MISSING_SCHEMAS_SQL, true, OF_ALL,
+	CATALOG_MISSING_SCHEMAS_SHAPE},
 	[ASK_TABLES] =
-	{"tables", CATALOG_TABLES_SQL, true, OF_ALL},
+	{"tables", CATALOG_TABLES_SQL, true, OF_ALL,
+	CATALOG_TABLES_SHAPE},
 	[ASK_COLUMNS] =
-	{"columns", CATALOG_COLUMNS_SQL, true, OF_ALL},
+	{"columns", CATALOG_COLUMNS_SQL, true, OF_ALL,
+	CATALOG_COLUMNS_SHAPE},
 	[ASK_SIZES] =
-	{"sizes", CATALOG_SIZES_SQL, true, OF_SOURCE | OF_RECORD},
+	{"sizes", CATALOG_SIZES_SQL, true, OF_SOURCE | OF_RECORD,
+	CATALOG_SIZES_SHAPE},
 	[ASK_PUBLISHED] =
 	{"published", CATALOG_PUBLISHED_SQL, false, OF_TARGET},
 	[ASK_FOREIGN_KEYS] =
-	{"foreign keys", CATALOG_FOREIGN_KEYS_SQL, false, OF_ALL},
+	{"foreign keys", CATALOG_FOREIGN_KEYS_SQL, false, OF_ALL,
+	CATALOG_FOREIGN_KEYS_SHAPE},
 	[ASK_SEQUENCES] =
-	{"sequences", CATALOG_SEQUENCES_SQL, true, OF_ALL},
+	{"sequences", CATALOG_SEQUENCES_SQL, true, OF_ALL,
+	CATALOG_SEQUENCES_SHAPE},
 	[ASK_SCHEMAS] =
-	{"schemas", CATALOG_SCHEMAS_SQL, true, OF_RECORD},
+	{"schemas", CATALOG_SCHEMAS_SQL, true, OF_RECORD,
+	CATALOG_SCHEMAS_SHAPE},
 };
+
+static const AnswerShape types_shape = CATALOG_TYPES_SHAPE;
+static const AnswerShape sequence_values_shape = CATALOG_SEQUENCE_VALUES_SHAPE;
+
+/* How deep types may consist of types. */
+#define MAX_TYPE_ROUNDS	1000
 
 struct CatalogReader
 {
@@ -88,17 +104,24 @@ typedef struct TableEntry
 	CatalogTable *table;
 } TableEntry;
 
+typedef struct SequenceEntry
+{
+	Oid			oid;			/* hash key */
+	CatalogSequence *sequence;
+} SequenceEntry;
+
 static CatalogReader *ask(SourceConnection *source, SourceRecord *record,
 						  List *schemas);
 static bool is_asked(const CatalogReader *reader, CatalogQuestion question);
-static void send_question(CatalogReader *reader, const char *sql,
-				 const char *parameter);
+static void send_question(CatalogReader *reader, const AnswerShape *shape,
+						  const char *sql, const char *parameter);
 static RowSet *receive_answer(CatalogReader *reader, const char *question,
-					   const char *sql, const char *parameter);
+							  const AnswerShape *shape, const char *sql,
+							  const char *parameter);
 static void leave_schemas(Catalog *catalog, const RowSet *recorded,
 						  List *schemas);
-static HTAB *create_table_hash(void);
-static CatalogTable *find_table(CatalogReader *reader, const char *oid);
+static HTAB *create_hash(const char *name, Size entry_size);
+static CatalogTable *find_table(CatalogReader *reader, Oid oid);
 static void read_tables(CatalogReader *reader);
 static void read_sizes(CatalogReader *reader);
 static void read_published(CatalogReader *reader);
@@ -154,8 +177,9 @@ ask(SourceConnection *source, SourceRecord *record, List *schemas)
 	for (int i = 0; i < QUESTIONS; i++)
 	{
 		if (is_asked(reader, i))
-			send_question(reader, questions[i].sql,
-				 questions[i].of_schemas ? reader->schemas_text : NULL);
+			send_question(reader, &questions[i].shape, questions[i].sql,
+						  questions[i].of_schemas ?
+						  reader->schemas_text : NULL);
 	}
 	return reader;
 }
@@ -179,12 +203,12 @@ ftm_catalog_ask_rest(CatalogReader *reader)
 	List	   *oids = NIL;
 
 	reader->catalog = palloc0(sizeof(Catalog));
-	reader->tables = create_table_hash();
+	reader->tables = create_hash("ftmigrate tables", sizeof(TableEntry));
 	for (int i = 0; i < QUESTIONS; i++)
 	{
 		if (is_asked(reader, i))
 			answers[i] = receive_answer(reader, questions[i].name,
-										questions[i].sql,
+										&questions[i].shape, questions[i].sql,
 										questions[i].of_schemas ?
 										reader->schemas_text : NULL);
 	}
@@ -198,11 +222,11 @@ ftm_catalog_ask_rest(CatalogReader *reader)
 	if (oids != NIL)
 	{
 		reader->types = ftm_catalog_array_text(oids);
-		send_question(reader, CATALOG_TYPES_SQL, reader->types);
+		send_question(reader, &types_shape, CATALOG_TYPES_SQL, reader->types);
 	}
 	reader->values_sql = sequence_values_sql(reader->catalog);
 	if (reader->values_sql != NULL)
-		send_question(reader, reader->values_sql, NULL);
+		send_question(reader, &sequence_values_shape, reader->values_sql, NULL);
 }
 
 Catalog *
@@ -230,22 +254,24 @@ ftm_catalog_receive(CatalogReader *reader)
 
 /* parameter: $1, NULL if sql has none.  Only a source is asked ahead. */
 static void
-send_question(CatalogReader *reader, const char *sql, const char *parameter)
+send_question(CatalogReader *reader, const AnswerShape *shape,
+			  const char *sql, const char *parameter)
 {
 	if (reader->source != NULL)
-		ftm_source_send_query(reader->source, sql, parameter != NULL ? 1 : 0,
-							  &parameter);
+		ftm_source_send_query(reader->source, shape, sql,
+							  parameter != NULL ? 1 : 0, &parameter);
 }
 
 /* In the order in which the source was asked. */
 static RowSet *
-receive_answer(CatalogReader *reader, const char *question, const char *sql,
+receive_answer(CatalogReader *reader, const char *question,
+			   const AnswerShape *shape, const char *sql,
 			   const char *parameter)
 {
 	RowSet	   *rows;
 
 	if (reader->source == NULL && reader->record != NULL)
-		return ftm_record_answer(reader->record, question);
+		return ftm_record_answer(reader->record, question, shape);
 	if (reader->source == NULL)
 		return ftm_target_query(sql, parameter != NULL ? 1 : 0, &parameter);
 	rows = ftm_source_receive(reader->source);
@@ -325,23 +351,23 @@ ftm_catalog_array_text(List *strings)
 	return text.data;
 }
 
+/* A hash by OID. */
 static HTAB *
-create_table_hash(void)
+create_hash(const char *name, Size entry_size)
 {
 	HASHCTL		control = {0};
 
 	control.keysize = sizeof(Oid);
-	control.entrysize = sizeof(TableEntry);
+	control.entrysize = entry_size;
 	control.hcxt = CurrentMemoryContext;
-	return hash_create("ftmigrate tables", 256, &control,
+	return hash_create(name, 256, &control,
 					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 static CatalogTable *
-find_table(CatalogReader *reader, const char *oid)
+find_table(CatalogReader *reader, Oid oid)
 {
-	Oid			key = atooid(oid);
-	TableEntry *entry = hash_search(reader->tables, &key, HASH_FIND, NULL);
+	TableEntry *entry = hash_search(reader->tables, &oid, HASH_FIND, NULL);
 
 	return entry != NULL ? entry->table : NULL;
 }
@@ -357,14 +383,14 @@ read_tables(CatalogReader *reader)
 		CatalogTable *table = palloc0(sizeof(CatalogTable));
 		TableEntry *entry;
 
-		table->oid = atooid(ftm_rowset_text(rows, row, 0));
+		table->oid = ftm_rowset_oid(rows, row, 0);
 		table->schema = ftm_rowset_text(rows, row, 1);
 		table->name = ftm_rowset_text(rows, row, 2);
 		table->qualified = quote_qualified_identifier(table->schema,
 													  table->name);
 		table->relkind = ftm_rowset_text(rows, row, 3)[0];
 		table->persistence = ftm_rowset_text(rows, row, 4)[0];
-		table->root = atooid(ftm_rowset_text(rows, row, 5));
+		table->root = ftm_rowset_oid(rows, row, 5);
 		table->readable = ftm_rowset_bool(rows, row, 6);
 		table->owned = ftm_rowset_bool(rows, row, 7);
 		table->row_security_active = ftm_rowset_bool(rows, row, 8);
@@ -395,7 +421,7 @@ read_sizes(CatalogReader *reader)
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
-		CatalogTable *table = find_table(reader, ftm_rowset_text(rows, row, 0));
+		CatalogTable *table = find_table(reader, ftm_rowset_oid(rows, row, 0));
 
 		if (table == NULL)
 			continue;
@@ -411,7 +437,7 @@ read_published(CatalogReader *reader)
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
-		CatalogTable *table = find_table(reader, ftm_rowset_text(rows, row, 0));
+		CatalogTable *table = find_table(reader, ftm_rowset_oid(rows, row, 0));
 
 		if (table != NULL)
 			table->published = true;
@@ -432,7 +458,8 @@ read_types(CatalogReader *reader)
 		add_types(reader, types, reader->types);
 	if (reader->values_sql != NULL)
 		read_sequence_values(reader, reader->values_sql);
-	while ((missing = ftm_catalog_type_missing(types)) != NIL)
+	for (int round = 1; (missing = ftm_catalog_type_missing(types)) != NIL;
+		 round++)
 	{
 		char	   *oids = ftm_catalog_array_text(missing);
 
@@ -442,7 +469,12 @@ read_types(CatalogReader *reader)
 					(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 					 errmsg("the export does not say what type %s is",
 							(char *) linitial(missing))));
-		send_question(reader, CATALOG_TYPES_SQL, oids);
+		if (round > MAX_TYPE_ROUNDS)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("types consist of types more than %d deep",
+							MAX_TYPE_ROUNDS)));
+		send_question(reader, &types_shape, CATALOG_TYPES_SQL, oids);
 		add_types(reader, types, oids);
 	}
 	return types;
@@ -451,11 +483,9 @@ read_types(CatalogReader *reader)
 static void
 add_types(CatalogReader *reader, TypeTable *types, const char *oids)
 {
-	RowSet	   *rows = receive_answer(reader, "types", CATALOG_TYPES_SQL, oids);
-
-	if (rows->nrows == 0)
-		elog(ERROR, "types of columns are not in pg_type");
-	ftm_catalog_type_add(types, rows);
+	ftm_catalog_type_add(types,
+						 receive_answer(reader, "types", &types_shape,
+										CATALOG_TYPES_SQL, oids));
 }
 
 static void
@@ -465,16 +495,17 @@ read_columns(CatalogReader *reader, TypeTable *types)
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
-		CatalogTable *table = find_table(reader, ftm_rowset_text(rows, row, 0));
+		CatalogTable *table = find_table(reader, ftm_rowset_oid(rows, row, 0));
 		CatalogColumn *column;
 
+		CHECK_FOR_INTERRUPTS();
 		if (table == NULL)		/* created between two queries */
 			continue;
 		column = palloc0(sizeof(CatalogColumn));
 		column->attnum = (int16) ftm_rowset_int64(rows, row, 1);
 		column->name = ftm_rowset_text(rows, row, 2);
 		column->type =
-			ftm_catalog_type(types, atooid(ftm_rowset_text(rows, row, 3)),
+			ftm_catalog_type(types, ftm_rowset_oid(rows, row, 3),
 							 (int32) ftm_rowset_int64(rows, row, 4),
 							 ftm_rowset_text(rows, row, 5));
 		column->not_null = ftm_rowset_bool(rows, row, 6);
@@ -497,15 +528,15 @@ read_foreign_keys(CatalogReader *reader)
 	{
 		CatalogForeignKey *key = palloc0(sizeof(CatalogForeignKey));
 
-		key->oid = atooid(ftm_rowset_text(rows, row, 0));
+		key->oid = ftm_rowset_oid(rows, row, 0);
 		key->name = ftm_rowset_text(rows, row, 1);
-		key->relid = atooid(ftm_rowset_text(rows, row, 2));
-		key->root = atooid(ftm_rowset_text(rows, row, 3));
+		key->relid = ftm_rowset_oid(rows, row, 2);
+		key->root = ftm_rowset_oid(rows, row, 3);
 		key->schema = ftm_rowset_text(rows, row, 4);
 		key->table = ftm_rowset_text(rows, row, 5);
 		key->columns = ftm_catalog_text_array(ftm_rowset_value(rows, row, 6));
-		key->ref_relid = atooid(ftm_rowset_text(rows, row, 7));
-		key->ref_root = atooid(ftm_rowset_text(rows, row, 8));
+		key->ref_relid = ftm_rowset_oid(rows, row, 7);
+		key->ref_root = ftm_rowset_oid(rows, row, 8);
 		key->ref_schema = ftm_rowset_text(rows, row, 9);
 		key->ref_table = ftm_rowset_text(rows, row, 10);
 		key->ref_columns = ftm_catalog_text_array(ftm_rowset_value(rows, row, 11));
@@ -527,7 +558,7 @@ read_sequences(CatalogReader *reader)
 	{
 		CatalogSequence *sequence = palloc0(sizeof(CatalogSequence));
 
-		sequence->oid = atooid(ftm_rowset_text(rows, row, 0));
+		sequence->oid = ftm_rowset_oid(rows, row, 0);
 		sequence->schema = ftm_rowset_text(rows, row, 1);
 		sequence->name = ftm_rowset_text(rows, row, 2);
 		sequence->qualified = quote_qualified_identifier(sequence->schema,
@@ -573,21 +604,32 @@ sequence_values_sql(const Catalog *catalog)
 static void
 read_sequence_values(CatalogReader *reader, const char *sql)
 {
-	RowSet	   *rows = receive_answer(reader, "sequence values", sql, NULL);
+	RowSet	   *rows = receive_answer(reader, "sequence values",
+									  &sequence_values_shape, sql, NULL);
+	HTAB	   *sequences = create_hash("ftmigrate sequences",
+										sizeof(SequenceEntry));
+	SequenceEntry *entry;
 	ListCell   *lc;
 
 	foreach(lc, reader->catalog->sequences)
 	{
 		CatalogSequence *sequence = lfirst(lc);
 
-		for (int row = 0; row < rows->nrows; row++)
-		{
-			if (atooid(ftm_rowset_text(rows, row, 0)) != sequence->oid)
-				continue;
-			sequence->last_value = ftm_rowset_int64(rows, row, 1);
-			sequence->is_called = ftm_rowset_bool(rows, row, 2);
-		}
+		entry = hash_search(sequences, &sequence->oid, HASH_ENTER, NULL);
+		entry->sequence = sequence;
 	}
+	for (int row = 0; row < rows->nrows; row++)
+	{
+		Oid			oid = ftm_rowset_oid(rows, row, 0);
+
+		CHECK_FOR_INTERRUPTS();
+		entry = hash_search(sequences, &oid, HASH_FIND, NULL);
+		if (entry == NULL)
+			continue;
+		entry->sequence->last_value = ftm_rowset_int64(rows, row, 1);
+		entry->sequence->is_called = ftm_rowset_bool(rows, row, 2);
+	}
+	hash_destroy(sequences);
 }
 
 CatalogTable *

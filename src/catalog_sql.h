@@ -11,12 +11,15 @@
  * partition trees are walked in pg_inherits: pg_partition_tree() would keep a
  * lock on every member).
  *
- * $1 is the array of the scope's schemas, unless said otherwise.
+ * $1 is the array of the scope's schemas, unless said otherwise.  Behind each
+ * query is the shape that its answer must have: see answer.h.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef FTM_CATALOG_SQL_H
 #define FTM_CATALOG_SQL_H
+
+#include "answer.h"
 
 /* Every member of every partition tree, with the tree's root. */
 #define CATALOG_TREE \
@@ -40,16 +43,24 @@
 	" FROM pg_catalog.unnest($1::pg_catalog.text[]) WITH ORDINALITY s(name, i)" \
 	" WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n" \
 	"  WHERE n.nspname = s.name) ORDER BY s.i"
+#define CATALOG_MISSING_SCHEMAS_SHAPE \
+	{"schemas that are missing", ANY_ROWS, 0, {TEXT_COLUMN}}
 
 #define CATALOG_SCHEMAS_SQL \
 	"SELECT n.nspname FROM pg_catalog.pg_namespace n" \
 	" WHERE n.nspname = ANY ($1::pg_catalog.text[]) ORDER BY 1"
+#define CATALOG_SCHEMAS_SHAPE \
+	{"schemas", ANY_ROWS, 0, {TEXT_COLUMN}}
 
 #define CATALOG_VERSION_SQL \
 	"SELECT pg_catalog.current_setting('server_version_num')"
+#define CATALOG_VERSION_SHAPE \
+	{"the server's version", ONE_ROW, 0, {INTEGER_COLUMN(70000, 9999999)}}
 
 #define CATALOG_ENCODING_SQL \
 	"SELECT pg_catalog.current_setting('server_encoding')"
+#define CATALOG_ENCODING_SHAPE \
+	{"the database's encoding", ONE_ROW, 0, {TEXT_COLUMN}}
 #define CATALOG_ENCODING_QUESTION "encoding"	/* in an export */
 
 #define CATALOG_TABLES_SQL \
@@ -85,6 +96,11 @@
 	" WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND" \
 	CATALOG_IN_SCOPE \
 	" ORDER BY n.nspname, c.relname"
+#define CATALOG_TABLES_SHAPE \
+	{"tables", ANY_ROWS, 0, { \
+		OID_COLUMN, TEXT_COLUMN, TEXT_COLUMN, LETTER_COLUMN("rpvmf"), \
+		LETTER_COLUMN("pu"), OID_COLUMN, BOOL_COLUMN, BOOL_COLUMN, BOOL_COLUMN, \
+		BOOL_OR_NULL, TEXTS_OR_NULL, TEXTS_OR_NULL}}
 
 /*
  * Sizes, on the source only: the target's would wait for a load that holds
@@ -105,6 +121,9 @@
 	" WHERE c.relkind = 'r' AND" \
 	CATALOG_IN_SCOPE \
 	" GROUP BY 1"
+#define CATALOG_SIZES_SHAPE \
+	{"sizes of tables", ANY_ROWS, 0, { \
+		OID_COLUMN, NUMBER_COLUMN(-1), COUNT_OR_NULL}}
 
 /*
  * Published tables, on the target only.  The view knows every way a table
@@ -149,6 +168,12 @@
 	" WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND" \
 	CATALOG_IN_SCOPE \
 	" ORDER BY a.attrelid, a.attnum"
+#define CATALOG_COLUMNS_SHAPE \
+	{"columns", ANY_ROWS, 0, { \
+		OID_COLUMN, INTEGER_COLUMN(1, PG_INT16_MAX), TEXT_COLUMN, OID_COLUMN, \
+		TYPMOD_COLUMN, TEXT_COLUMN, BOOL_COLUMN, BOOL_COLUMN, \
+		LETTER_OR_EMPTY("ad"), LETTER_OR_EMPTY("sv"), TEXT_OR_NULL, \
+		TEXTS_OR_NULL}}
 
 /*
  * Types by OID ($1), asked again for what those consist of until nothing new
@@ -191,6 +216,12 @@
 	"  WHERE t.typtype = 'c' AND a.attrelid = t.typrelid" \
 	"  AND a.attnum > 0 AND NOT a.attisdropped) m ON true" \
 	" WHERE t.oid = ANY ($1::pg_catalog.oid[])"
+#define CATALOG_TYPES_SHAPE \
+	{"types", ANY_ROWS, 0, { \
+		OID_COLUMN, TEXT_COLUMN, TEXT_COLUMN, LETTER_COLUMN("bcdemrp"), \
+		OID_OR_NULL, OID_OR_ZERO, TYPMOD_COLUMN, TEXT_OR_NULL, BOOL_COLUMN, \
+		TEXT_OR_NULL, BOOL_COLUMN, TEXTS_OR_NULL, OID_OR_NULL, TEXTS_OR_NULL, \
+		TEXTS_OR_NULL, OIDS_OR_NULL, TYPMODS_OR_NULL, TEXTS_OR_NULL}}
 
 #define CATALOG_FOREIGN_KEYS_SQL \
 	CATALOG_TREE \
@@ -221,6 +252,12 @@
 	" LEFT JOIN tree rt ON rt.oid = k.confrelid" \
 	" WHERE k.contype = 'f'" \
 	" ORDER BY n.nspname, c.relname, k.conname, k.oid"
+#define CATALOG_FOREIGN_KEYS_SHAPE \
+	{"foreign keys", ANY_ROWS, 0, { \
+		OID_COLUMN, TEXT_COLUMN, OID_COLUMN, OID_COLUMN, TEXT_COLUMN, \
+		TEXT_COLUMN, TEXTS_COLUMN, OID_COLUMN, OID_COLUMN, TEXT_COLUMN, \
+		TEXT_COLUMN, TEXTS_COLUMN, TEXTS_COLUMN, LETTER_COLUMN("fps"), \
+		BOOL_COLUMN, BOOL_COLUMN}}
 
 #define CATALOG_SEQUENCES_SQL \
 	"SELECT c.oid, n.nspname, c.relname," \
@@ -241,9 +278,16 @@
 	"  ON ta.attrelid = d.refobjid AND ta.attnum = d.refobjsubid" \
 	" WHERE" CATALOG_IN_SCOPE \
 	" ORDER BY n.nspname, c.relname"
+#define CATALOG_SEQUENCES_SHAPE \
+	{"sequences", ANY_ROWS, 0, { \
+		OID_COLUMN, TEXT_COLUMN, TEXT_COLUMN, TEXT_OR_NULL, TEXT_OR_NULL, \
+		TEXT_OR_NULL, INT64_COLUMN, INT64_COLUMN, BOOL_COLUMN}}
 
 /* One line per sequence, joined by UNION ALL; filled in with its OID and name. */
 #define CATALOG_SEQUENCE_VALUE_SQL \
 	"SELECT %u, last_value, is_called FROM %s"
+#define CATALOG_SEQUENCE_VALUES_SHAPE \
+	{"values of sequences", ANY_ROWS, 0, { \
+		OID_COLUMN, INT64_COLUMN, BOOL_COLUMN}}
 
 #endif							/* FTM_CATALOG_SQL_H */

@@ -262,7 +262,10 @@ may_read_users(Preflight *preflight)
 		" FROM pg_catalog.pg_class c"
 		" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 		" WHERE n.nspname = 'auth' AND c.relname = 'users'";
-	RowSet	   *rows = ftm_source_query(preflight->source, sql, 0, NULL);
+	static const AnswerShape shape = {
+		"auth.users", ONE_ROW_OR_NONE, 0, {BOOL_COLUMN}
+	};
+	RowSet	   *rows = ftm_source_query(preflight->source, &shape, sql, 0, NULL);
 
 	if (rows->nrows == 0)
 		ftm_check_warn(preflight,
@@ -314,17 +317,18 @@ report_missing_users(Preflight *preflight, const MissingUsers *missing)
 static MissingUsers
 find_missing_users(Preflight *preflight)
 {
+	static const AnswerShape shape = {
+		"ids of users", ANY_ROWS, 0, {UUID_COLUMN}
+	};
 	UserMap    *map = ftm_usermap_load(preflight->context);
 	MissingUsers result = {0};
-	char	   *data;
-	int			length;
+	char	   *id;
 
 	ftm_source_copy_begin(preflight->source,
 						  "COPY (SELECT id FROM auth.users) TO STDOUT",
 						  1, false);
-	while ((length = ftm_source_copy_read(preflight->source, &data, true)) >= 0)
+	while (ftm_source_copy_line(preflight->source, &shape, &id))
 	{
-		char	   *id = pnstrdup(data, Max(length - 1, 0));
 		pg_uuid_t  *source;
 		uint8		target[UUID_LEN];
 
@@ -334,9 +338,7 @@ find_missing_users(Preflight *preflight)
 		result.users++;
 		if (!ftm_usermap_target(map, source->data, target) &&
 			result.missing++ < MAX_IDS_SOUGHT)
-			result.ids = lappend(result.ids, id);
-		else
-			pfree(id);
+			result.ids = lappend(result.ids, pstrdup(id));
 		pfree(source);
 	}
 	return result;
@@ -349,6 +351,9 @@ find_missing_users(Preflight *preflight)
 static char *
 find_reference(Preflight *preflight, const MissingUsers *missing)
 {
+	static const AnswerShape shape = {
+		"references to a user", ONE_ROW_OR_NONE, 0, {TEXT_COLUMN}
+	};
 	const char *params[1] = {ftm_catalog_array_text(missing->ids)};
 	ListCell   *lc;
 	ListCell   *lc2;
@@ -368,7 +373,7 @@ find_reference(Preflight *preflight, const MissingUsers *missing)
 			if (!column->unmapped_is_error ||
 				(column->mode != REWRITE_UUID && column->mode != REWRITE_TEXT))
 				continue;
-			rows = ftm_source_query(preflight->source,
+			rows = ftm_source_query(preflight->source, &shape,
 									psprintf(column->mode == REWRITE_UUID ?
 											 "SELECT %s::pg_catalog.uuid FROM %s%s WHERE %s = ANY ($1::pg_catalog.uuid[]) LIMIT 1" :
 											 "SELECT %s FROM %s%s WHERE pg_catalog.lower(%s::pg_catalog.text) = ANY ($1::pg_catalog.text[]) LIMIT 1",
@@ -383,7 +388,7 @@ find_reference(Preflight *preflight, const MissingUsers *missing)
 				return psprintf("Column %s.%s refers to user %s, which would end the load.",
 								table->name,
 								quote_identifier(column->source->name),
-								ftm_rowset_value(rows, 0, 0));
+								ftm_rowset_text(rows, 0, 0));
 		}
 	}
 	return NULL;
@@ -478,9 +483,11 @@ add_extension(List *extensions, const CatalogType *type)
 void
 ftm_check_encoding(Preflight *preflight)
 {
+	static const AnswerShape shape = CATALOG_ENCODING_SHAPE;
 	const char *source = preflight->record != NULL ?
 		ftm_rowset_text(ftm_record_answer(preflight->record,
-										  CATALOG_ENCODING_QUESTION), 0, 0) :
+										  CATALOG_ENCODING_QUESTION,
+										  &shape), 0, 0) :
 		ftm_source_parameter(preflight->source, "server_encoding");
 	const char *target = GetDatabaseEncodingName();
 	char	   *detail;
@@ -516,7 +523,13 @@ ftm_check_collation(Preflight *preflight)
 		"  pg_catalog.to_jsonb(d) ->> 'datlocale', '')"
 		" FROM pg_catalog.pg_database d"
 		" WHERE d.datname = pg_catalog.current_database()";
-	RowSet	   *source = ftm_source_query(preflight->source, sql, 0, NULL);
+	static const AnswerShape shape = {
+		"the database's collation", ONE_ROW, 0, {
+			TEXT_COLUMN, TEXT_COLUMN, TEXT_COLUMN, TEXT_COLUMN
+		}
+	};
+	RowSet	   *source = ftm_source_query(preflight->source, &shape,
+										  sql, 0, NULL);
 	RowSet	   *target = ftm_target_query(sql, 0, NULL);
 	bool		same = true;
 

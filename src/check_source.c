@@ -26,7 +26,7 @@
 #define WATCH_MILLISECONDS		1200
 
 static int64 free_connections(Preflight *preflight, char **limit);
-static char *backend_pid(SourceConnection *source);
+static int	backend_pid(SourceConnection *source);
 static void send_snapshot(Preflight *preflight);
 
 /*
@@ -37,13 +37,16 @@ static void send_snapshot(Preflight *preflight);
 void
 ftm_check_connection(Preflight *preflight)
 {
+	static const AnswerShape shape = {
+		"the session", ONE_ROW, 0, {TEXT_COLUMN, TEXT_COLUMN}
+	};
 	RowSet	   *rows;
 
 	if (preflight->server == NULL)
 		preflight->server = ftm_options_source_server(preflight->scope->source);
 	if (preflight->source == NULL)
 		preflight->source = ftm_check_connect(preflight);
-	ftm_source_send_query(preflight->source,
+	ftm_source_send_query(preflight->source, &shape,
 						  "SELECT current_user, pg_catalog.current_database()",
 						  0, NULL);
 	if (preflight->for_run)
@@ -55,8 +58,8 @@ ftm_check_connection(Preflight *preflight)
 	rows = ftm_source_receive(preflight->source);
 	ftm_check_pass(preflight,
 				   psprintf("Role %s is connected to database %s.",
-							quote_identifier(ftm_rowset_value(rows, 0, 0)),
-							quote_identifier(ftm_rowset_value(rows, 0, 1))));
+							quote_identifier(ftm_rowset_text(rows, 0, 0)),
+							quote_identifier(ftm_rowset_text(rows, 0, 1))));
 }
 
 void
@@ -183,9 +186,14 @@ free_connections(Preflight *preflight, char **limit)
 		" WHERE r.rolname = current_user"
 		" AND d.datname = pg_catalog.current_database()"
 		" AND l.free IS NOT NULL ORDER BY l.free LIMIT 1";
-	RowSet	   *rows = ftm_source_query(preflight->source, sql, 0, NULL);
+	static const AnswerShape shape = {
+		"free connections", ONE_ROW, 0, {
+			TEXT_COLUMN, INTEGER_COLUMN(PG_INT32_MIN, PG_INT32_MAX)
+		}
+	};
+	RowSet	   *rows = ftm_source_query(preflight->source, &shape, sql, 0, NULL);
 
-	*limit = ftm_rowset_value(rows, 0, 0);
+	*limit = ftm_rowset_text(rows, 0, 0);
 	return ftm_rowset_int64(rows, 0, 1);
 }
 
@@ -197,16 +205,16 @@ free_connections(Preflight *preflight, char **limit)
 void
 ftm_check_pooler_mode(Preflight *preflight)
 {
-	char	   *before = backend_pid(preflight->source);
-	char	   *after;
+	int			before = backend_pid(preflight->source);
+	int			after;
 	bool		pooled;
 
 	(void) ftm_source_export_snapshot(preflight->second);
 	after = backend_pid(preflight->source);
 	ftm_source_end_snapshot(preflight->second);
 
-	pooled = ftm_source_backend_pid(preflight->source) != atoi(after);
-	if (strcmp(before, after) != 0)
+	pooled = ftm_source_backend_pid(preflight->source) != after;
+	if (before != after)
 		ftm_check_fail(preflight, ERRCODE_FEATURE_NOT_SUPPORTED,
 					   "The source's process changed from one statement to the next: this is a pooler in transaction mode, which keeps neither settings nor snapshots.",
 					   "Use the direct connection or the pooler's session mode (port 5432).");
@@ -216,14 +224,17 @@ ftm_check_pooler_mode(Preflight *preflight)
 		ftm_check_pass(preflight, "There is no pooler between here and the source.");
 }
 
-static char *
+static int
 backend_pid(SourceConnection *source)
 {
-	RowSet	   *rows = ftm_source_query(source,
+	static const AnswerShape shape = {
+		"the server process", ONE_ROW, 0, {INTEGER_COLUMN(0, PG_INT32_MAX)}
+	};
+	RowSet	   *rows = ftm_source_query(source, &shape,
 										"SELECT pg_catalog.pg_backend_pid()",
 										0, NULL);
 
-	return ftm_rowset_value(rows, 0, 0);
+	return (int) ftm_rowset_int64(rows, 0, 0);
 }
 
 /*
@@ -263,6 +274,9 @@ void
 ftm_check_freeze(Preflight *preflight)
 {
 	static const char hint[] = "Stop the application and its jobs before ftm_run_migration(): rows written after its snapshot stay behind.";
+	static const AnswerShape shape = {
+		"what is counted", ONE_ROW, 0, {BOOL_COLUMN, TEXT_COLUMN}
+	};
 	SourceActivity *after;
 	RowSet	   *rows;
 	char	   *writes;
@@ -270,7 +284,7 @@ ftm_check_freeze(Preflight *preflight)
 
 	/* inside of it, nothing new would be seen */
 	ftm_source_end_snapshot(preflight->source);
-	rows = ftm_source_query(preflight->source,
+	rows = ftm_source_query(preflight->source, &shape,
 							"SELECT pg_catalog.pg_is_in_recovery(),"
 							" pg_catalog.current_setting('track_counts')",
 							0, NULL);
@@ -301,7 +315,7 @@ ftm_check_freeze(Preflight *preflight)
 		ftm_check_pass(preflight,
 					   psprintf("No transaction on the source's server has written for %.1f seconds.",
 								WATCH_MILLISECONDS / 1000.0));
-	else if (strcmp(ftm_rowset_value(rows, 0, 1), "on") != 0)
+	else if (strcmp(ftm_rowset_text(rows, 0, 1), "on") != 0)
 		ftm_check_warn(preflight, "Transactions on the source's server have written something, and which tables is not counted, since track_counts is off.",
 					   pstrdup(hint));
 	else

@@ -189,7 +189,7 @@ loaded_tables(const Preflight *preflight)
 									 2, params);
 	for (int row = 0; row < rows->nrows; row++)
 	{
-		Oid			relid = atooid(ftm_rowset_value(rows, row, 0));
+		Oid			relid = ftm_rowset_oid(rows, row, 0);
 
 		if (ftm_plan_table_of_target(preflight->plan, relid) != NULL)
 			loaded = lappend_oid(loaded, relid);
@@ -251,6 +251,9 @@ source_sizes(Preflight *preflight)
 		" WHERE c.relispartition)"
 		" SELECT root, pg_catalog.sum(pg_catalog.pg_total_relation_size(oid))::pg_catalog.int8"
 		" FROM tree GROUP BY root";
+	static const AnswerShape shape = {
+		"sizes of tables", ANY_ROWS, 0, {OID_COLUMN, COUNT_OR_NULL}
+	};
 	List	   *oids = NIL;
 	const char *params[1];
 	ListCell   *lc;
@@ -258,7 +261,7 @@ source_sizes(Preflight *preflight)
 	foreach(lc, preflight->plan->tables)
 		oids = lappend(oids, psprintf("%u", ((PlanTable *) lfirst(lc))->source->oid));
 	params[0] = ftm_catalog_array_text(oids);
-	return ftm_source_query(preflight->source, sql, 1, params);
+	return ftm_source_query(preflight->source, &shape, sql, 1, params);
 }
 
 static int64
@@ -266,7 +269,7 @@ size_of(const RowSet *sizes, const PlanTable *table)
 {
 	for (int row = 0; row < sizes->nrows; row++)
 	{
-		if (atooid(ftm_rowset_value(sizes, row, 0)) == table->source->oid)
+		if (ftm_rowset_oid(sizes, row, 0) == table->source->oid)
 			return ftm_rowset_int64(sizes, row, 1);
 	}
 	return 0;
@@ -294,7 +297,7 @@ tablespaces_of_table(const PlanTable *table)
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
-		Oid			oid = atooid(ftm_rowset_value(rows, row, 0));
+		Oid			oid = ftm_rowset_oid(rows, row, 0);
 
 		oids = list_append_unique_oid(oids, OidIsValid(oid) ?
 									  oid : MyDatabaseTableSpace);

@@ -40,6 +40,10 @@
 #include "checksum.h"
 #include "extension.h"
 
+const AnswerShape ftm_checksum_shape = {
+	"a table's rows", ONE_ROW, 0, {COUNT_COLUMN, DIGITS_COLUMN}
+};
+
 /* How a value gets into the row's hash. */
 typedef enum HashForm
 {

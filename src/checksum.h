@@ -49,6 +49,9 @@ typedef struct TableChecksum
 								 * that source_sql reads; NULL: it reads none */
 } TableChecksum;
 
+/* What the source answers to source_sql. */
+extern const AnswerShape ftm_checksum_shape;
+
 /*
  * Build the statements for one table of the plan, in the current memory
  * context.

@@ -31,6 +31,7 @@
 #include "catalog/catalog.h"
 #include "catalog/pg_class.h"
 #include "common/hashfn.h"
+#include "common/int.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -48,6 +49,10 @@ PG_FUNCTION_INFO_V1(ftm_diff);
 #define BUCKET_ROWS		200
 #define MIN_BUCKETS		16
 #define MAX_BUCKETS		32768
+
+/* Rows of one end for which there is room at first, and at most (1 GB). */
+#define FIRST_ENTRIES	INT64CONST(65536)
+#define MAX_ENTRIES		((int64) (MaxAllocSize / sizeof(RowEntry)))
 
 /* What one end says about a bucket. */
 typedef struct Bucket
@@ -67,6 +72,7 @@ typedef struct RowEntry
 typedef struct RowEntries
 {
 	int64		count;
+	int64		announced;		/* what the buckets hold, as was said */
 	int64		size;			/* allocated */
 	RowEntry   *entries;
 } RowEntries;
@@ -104,6 +110,7 @@ static void read_buckets(Diff *diff);
 static int64 bad_bucket_rows(const Diff *diff, uint32 bucket);
 static void compare_groups(Diff *diff);
 static void compare_group(Diff *diff, const uint32 *buckets, int nbuckets);
+static void make_room(Diff *diff, DiffSide side);
 static void put_difference(Diff *diff, const RowEntry *source,
 						   const RowEntry *target);
 
@@ -274,47 +281,27 @@ bucket_mask(const PlanTable *table)
 }
 
 /*
- * Receive the rest of a COPY of numbers and places, which need no escapes.
+ * Have both ends execute their statements, at the same time.  shape: of the
+ * rows.
  */
 static void
-receive_copy(SourceConnection *source, int ncolumns, TargetReceive receive,
-			 void *arg)
-{
-	char	  **values = palloc(sizeof(char *) * ncolumns);
-	char	   *line;
-
-	while (ftm_source_copy_read(source, &line, true) >= 0)
-	{
-		for (int i = 0; i < ncolumns; i++)
-		{
-			values[i] = line;
-			line += strcspn(line, "\t\n");
-			if (*line != (i < ncolumns - 1 ? '\t' : '\n'))
-				ereport(ERROR,
-						(errcode(ERRCODE_PROTOCOL_VIOLATION),
-						 errmsg("unexpected row in the answer of the source")));
-			*line++ = '\0';
-		}
-		receive(arg, values);
-	}
-}
-
-/*
- * Have both ends execute their statements, at the same time.
- */
-static void
-scan_both(Diff *diff, char *const *statements, int ncolumns,
+scan_both(Diff *diff, char *const *statements, const AnswerShape *shape,
 		  TargetReceive receive)
 {
 	SideReceiver source = {diff, DIFF_SOURCE};
 	SideReceiver target = {diff, DIFF_TARGET};
+	char	   *values[MAX_ANSWER_COLUMNS];
 
 	ftm_source_copy_begin(diff->source,
 						  psprintf("COPY (%s) TO STDOUT",
 								   statements[DIFF_SOURCE]),
-						  ncolumns, false);
+						  ftm_answer_columns(shape), false);
 	ftm_target_scan(statements[DIFF_TARGET], receive, &target);
-	receive_copy(diff->source, ncolumns, receive, &source);
+	while (ftm_source_copy_line(diff->source, shape, values))
+	{
+		CHECK_FOR_INTERRUPTS();
+		receive(&source, values);
+	}
 }
 
 /* bucket, number of rows, checksum */
@@ -325,8 +312,7 @@ receive_bucket(void *arg, char **values)
 	uint32		number = strtoul(values[0], NULL, 10);
 	Bucket	   *bucket;
 
-	if (number > receiver->diff->mask)
-		elog(ERROR, "bucket %u is out of range", number);
+	Assert(number <= receiver->diff->mask);
 	bucket = &receiver->diff->buckets[receiver->side][number];
 	bucket->rows = strtoll(values[1], NULL, 10);
 	bucket->digest = hash_bytes_extended((unsigned char *) values[2],
@@ -336,6 +322,11 @@ receive_bucket(void *arg, char **values)
 static void
 read_buckets(Diff *diff)
 {
+	const AnswerShape shape = {
+		"groups of rows", ANY_ROWS, 0, {
+			INTEGER_COLUMN(0, diff->mask), COUNT_COLUMN, DIGITS_COLUMN
+		}
+	};
 	char	   *statements[DIFF_SIDES];
 
 	for (DiffSide side = DIFF_SOURCE; side <= DIFF_TARGET; side++)
@@ -343,7 +334,7 @@ read_buckets(Diff *diff)
 		diff->buckets[side] = palloc0(sizeof(Bucket) * (diff->mask + 1));
 		statements[side] = ftm_diff_sql_buckets(diff->sql, side, diff->mask);
 	}
-	scan_both(diff, statements, 3, receive_bucket);
+	scan_both(diff, statements, &shape, receive_bucket);
 }
 
 /*
@@ -379,7 +370,7 @@ compare_groups(Diff *diff)
 
 		if (bucket_rows == 0)
 			continue;
-		if (count > 0 && rows + bucket_rows > room)
+		if (count > 0 && bucket_rows > room - rows)
 		{
 			compare_group(diff, group, count);
 			count = 0;
@@ -402,19 +393,38 @@ receive_row(void *arg, char **values)
 	BlockNumber block;
 	OffsetNumber offset;
 
-	if (rows->count >= rows->size)
-	{
-		rows->size *= 2;
-		rows->entries = repalloc_huge(rows->entries,
-									  sizeof(RowEntry) * rows->size);
-	}
+	make_room(receiver->diff, receiver->side);
+	if (!ftm_form_read_place(values[3], &block, &offset))
+		elog(ERROR, "unexpected ctid: %s", values[3]);
 	entry = &rows->entries[rows->count++];
 	entry->key_hash = (uint64) strtoll(values[0], NULL, 10);
 	entry->row_hash = (uint64) strtoll(values[1], NULL, 10);
 	entry->place.tableoid = atooid(values[2]);
-	if (sscanf(values[3], "(%u,%hu)", &block, &offset) != 2)
-		elog(ERROR, "unexpected ctid: %s", values[3]);
 	ItemPointerSet(&entry->place.ctid, block, offset);
+}
+
+/*
+ * For one more row.  What an end has said about its numbers of rows is no
+ * measure for memory: it grows with what really comes.
+ */
+static void
+make_room(Diff *diff, DiffSide side)
+{
+	RowEntries *rows = &diff->rows[side];
+
+	if (rows->count == rows->announced && side == DIFF_SOURCE)
+		ftm_source_refuse(diff->source, "There are more rows than were counted.");
+	if (rows->count == MAX_ENTRIES)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many rows of table %s have the same key to be compared",
+						diff->table_name),
+				 errhint("ftm_verify() tells whether the tables are equal.")));
+	if (rows->count < rows->size)
+		return;
+	rows->size = Min(rows->size * 2, MAX_ENTRIES);
+	rows->entries = repalloc_huge(rows->entries,
+								  sizeof(RowEntry) * rows->size);
 }
 
 static int
@@ -436,6 +446,11 @@ compare_entries(const void *a, const void *b)
 static void
 read_rows(Diff *diff, const uint32 *buckets, int nbuckets)
 {
+	static const AnswerShape shape = {
+		"hashes of rows", ANY_ROWS, 0, {
+			INT64_COLUMN, INT64_COLUMN, OID_COLUMN, PLACE_COLUMN
+		}
+	};
 	char	   *statements[DIFF_SIDES];
 
 	for (DiffSide side = DIFF_SOURCE; side <= DIFF_TARGET; side++)
@@ -443,16 +458,21 @@ read_rows(Diff *diff, const uint32 *buckets, int nbuckets)
 		RowEntries *rows = &diff->rows[side];
 
 		rows->count = 0;
-		rows->size = 0;
+		rows->announced = 0;
 		for (int i = 0; i < nbuckets; i++)
-			rows->size += diff->buckets[side][buckets[i]].rows;
-		rows->size = Max(rows->size, 1);
+		{
+			if (pg_add_s64_overflow(rows->announced,
+									diff->buckets[side][buckets[i]].rows,
+									&rows->announced))
+				rows->announced = PG_INT64_MAX;
+		}
+		rows->size = Max(1, Min(rows->announced, FIRST_ENTRIES));
 		rows->entries = palloc_extended(sizeof(RowEntry) * rows->size,
 										MCXT_ALLOC_HUGE);
 		statements[side] = ftm_diff_sql_rows(diff->sql, side, diff->mask,
 											 buckets, nbuckets);
 	}
-	scan_both(diff, statements, 4, receive_row);
+	scan_both(diff, statements, &shape, receive_row);
 	for (DiffSide side = DIFF_SOURCE; side <= DIFF_TARGET; side++)
 		qsort(diff->rows[side].entries, diff->rows[side].count,
 			  sizeof(RowEntry), compare_entries);

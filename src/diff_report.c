@@ -119,7 +119,9 @@ array_elements(const char *text, Oid element, int expected, bool **nulls)
 	deconstruct_array(DatumGetArrayTypeP(array), element, length, by_value,
 					  alignment, &elements, nulls, &count);
 	if (count != expected)
-		elog(ERROR, "row has %d columns, expected %d", count, expected);
+		ereport(ERROR,
+				(errcode(ERRCODE_PROTOCOL_VIOLATION),
+				 errmsg("a row has %d values, expected %d", count, expected)));
 	return elements;
 }
 
@@ -186,6 +188,11 @@ values_statement(DiffReport *report, DiffSide side)
 static void
 read_values(DiffReport *report)
 {
+	static const AnswerShape shape = {
+		"values of rows", 0, BATCH_ROWS, MAX_LARGE_ANSWER_BYTES, {
+			OID_COLUMN, PLACE_COLUMN, INT64S_COLUMN, TEXTS_OR_NULLS_COLUMN
+		}
+	};
 	ValuesReceiver receivers[DIFF_SIDES] = {
 		{report, DIFF_SOURCE}, {report, DIFF_TARGET}
 	};
@@ -193,7 +200,7 @@ read_values(DiffReport *report)
 	char	   *target_sql = values_statement(report, DIFF_TARGET);
 
 	if (source_sql != NULL)
-		ftm_source_send_query(report->source, source_sql, 0, NULL);
+		ftm_source_send_query(report->source, &shape, source_sql, 0, NULL);
 	if (target_sql != NULL)
 		ftm_target_scan(target_sql, receive_values, &receivers[DIFF_TARGET]);
 	if (source_sql != NULL)
@@ -210,8 +217,11 @@ read_values(DiffReport *report)
 		{
 			if (is_there(&report->batch[i], side) &&
 				report->batch[i].values[side] == NULL)
-				elog(ERROR, "row of table %s was not found again",
-					 report->table_name);
+				ereport(ERROR,
+						(errcode(ERRCODE_DATA_EXCEPTION),
+						 errmsg("a row of table %s was not found again in the %s",
+								report->table_name,
+								side == DIFF_SOURCE ? "source" : "target")));
 		}
 	}
 }
@@ -261,7 +271,8 @@ is_json(const CatalogType *type, const char *text)
 	for (int i = 0; i < (int) lengthof(numbers); i++)
 	{
 		if (strcmp(type->base_name, numbers[i]) == 0)
-			return isdigit((unsigned char) text[strlen(text) - 1]) != 0;
+			return text[0] != '\0' &&
+				isdigit((unsigned char) text[strlen(text) - 1]) != 0;
 	}
 	return false;
 }

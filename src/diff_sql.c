@@ -41,6 +41,8 @@
 	" AND i.indisunique AND i.indisvalid AND k.not_null" \
 	" AND i.indpred IS NULL AND i.indexprs IS NULL" \
 	" ORDER BY i.indisprimary DESC, i.indnkeyatts, k.names"
+#define DIFF_KEYS_SHAPE \
+	{"keys of a table", ANY_ROWS, 0, {TEXTS_COLUMN}}
 
 static void
 append_element(StringInfo list, const char *element)
@@ -82,18 +84,20 @@ mark_key(DiffSql *sql, const char *names)
 static void
 find_key(DiffSql *sql, const PlanTable *table, SourceConnection *source)
 {
+	static const AnswerShape shape = DIFF_KEYS_SHAPE;
 	const char *source_oid = psprintf("%u", table->source->oid);
 	const char *target_oid = psprintf("%u", table->target->oid);
-	RowSet	   *theirs = ftm_source_query(source, DIFF_KEYS_SQL, 1, &source_oid);
+	RowSet	   *theirs = ftm_source_query(source, &shape, DIFF_KEYS_SQL,
+										  1, &source_oid);
 	RowSet	   *ours = ftm_target_query(DIFF_KEYS_SQL, 1, &target_oid);
 
 	for (int i = 0; i < ours->nrows; i++)
 	{
-		const char *names = ftm_rowset_value(ours, i, 0);
+		const char *names = ftm_rowset_text(ours, i, 0);
 
 		for (int j = 0; j < theirs->nrows; j++)
 		{
-			if (strcmp(names, ftm_rowset_value(theirs, j, 0)) == 0 &&
+			if (strcmp(names, ftm_rowset_text(theirs, j, 0)) == 0 &&
 				mark_key(sql, names))
 			{
 				sql->has_key = true;

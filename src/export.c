@@ -249,7 +249,11 @@ find_users(Exporter *exporter)
 		"  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
 		" WHERE n.nspname = 'auth' AND c.relname = 'users' AND c.relkind = 'r'"
 		"   AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')";
-	RowSet	   *rows = ftm_source_query(exporter->source, exists_sql, 0, NULL);
+	static const AnswerShape shape = {
+		"auth.users", ONE_ROW_OR_NONE, 0, {BOOL_COLUMN}
+	};
+	RowSet	   *rows = ftm_source_query(exporter->source, &shape,
+										exists_sql, 0, NULL);
 	ExportFile *file;
 
 	if (rows->nrows == 0 || !ftm_rowset_bool(rows, 0, 0))
@@ -280,6 +284,7 @@ find_users(Exporter *exporter)
 static void
 record_schema(Exporter *exporter)
 {
+	static const AnswerShape shape = CATALOG_ENCODING_SHAPE;
 	List	   *tables = NIL;
 	ListCell   *lc;
 
@@ -289,8 +294,8 @@ record_schema(Exporter *exporter)
 									((ExportFile *) lfirst(lc))->table));
 	ftm_verify_schema_record(tables, exporter->source, exporter->record);
 	ftm_record_add(exporter->record, CATALOG_ENCODING_QUESTION,
-				   ftm_source_query(exporter->source, CATALOG_ENCODING_SQL, 0,
-									NULL));
+				   ftm_source_query(exporter->source, &shape,
+									CATALOG_ENCODING_SQL, 0, NULL));
 }
 
 /*

@@ -200,8 +200,8 @@ ftm_export_table(SourceConnection *source, const ExportTask *task,
 		result->rows = reader.rows;
 		if (task->checksum_sql != NULL)
 		{
-			RowSet	   *rows = ftm_source_query(source, task->checksum_sql,
-												0, NULL);
+			RowSet	   *rows = ftm_source_query(source, &ftm_checksum_shape,
+												task->checksum_sql, 0, NULL);
 
 			if (ftm_rowset_int64(rows, 0, 0) != reader.rows)
 				ereport(ERROR,
@@ -209,7 +209,7 @@ ftm_export_table(SourceConnection *source, const ExportTask *task,
 						 errmsg("the source sent " INT64_FORMAT " rows of table %s, but counts " INT64_FORMAT,
 								reader.rows, task->name,
 								ftm_rowset_int64(rows, 0, 0))));
-			result->checksum = ftm_rowset_value(rows, 0, 1);
+			result->checksum = ftm_rowset_text(rows, 0, 1);
 		}
 		ftm_json_file_finish(reader.file, &result->file);
 	}
@@ -227,7 +227,7 @@ static void
 set_encoding(SourceConnection *source, const char *encoding)
 {
 	if (GetDatabaseEncoding() != PG_UTF8)
-		(void) ftm_source_query(source,
+		(void) ftm_source_query(source, &ftm_source_settings_shape,
 								psprintf("SELECT pg_catalog.set_config('client_encoding', '%s', false)",
 										 encoding), 0, NULL);
 }

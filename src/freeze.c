@@ -48,6 +48,9 @@
 	"  WHERE l.locktype = 'transactionid' AND l.granted" \
 	"  AND l.mode = 'ExclusiveLock')" \
 	" FROM pg_catalog.pg_current_snapshot() s"
+#define ACTIVITY_SHAPE \
+	{"transactions", ONE_ROW, 0, { \
+		COUNT_COLUMN, COUNT_COLUMN, BOOL_COLUMN, TEXT_COLUMN, JSON_COLUMN}}
 
 /*
  * OID, name, rows written, file, open transactions that have written, of all
@@ -77,6 +80,9 @@
 	" LEFT JOIN writer w ON w.relation = c.oid" \
 	" WHERE c.relkind = 'r' AND n.nspname = ANY ($1::pg_catalog.text[])" \
 	" ORDER BY c.oid"
+#define ACTIVITY_TABLES_SHAPE \
+	{"writes to tables", ANY_ROWS, 0, { \
+		OID_COLUMN, TEXT_COLUMN, INT64_COLUMN, OID_OR_NULL, COUNT_COLUMN}}
 
 enum
 {
@@ -130,10 +136,13 @@ ftm_freeze_read(SourceConnection *source, List *schemas)
 void
 ftm_freeze_send(SourceConnection *source, List *schemas)
 {
+	static const AnswerShape shape = ACTIVITY_SHAPE;
+	static const AnswerShape tables_shape = ACTIVITY_TABLES_SHAPE;
 	const char *params[1] = {ftm_catalog_array_text(schemas)};
 
-	ftm_source_send_query(source, ACTIVITY_SQL, 0, NULL);
-	ftm_source_send_query(source, ACTIVITY_TABLES_SQL, 1, params);
+	ftm_source_send_query(source, &shape, ACTIVITY_SQL, 0, NULL);
+	ftm_source_send_query(source, &tables_shape, ACTIVITY_TABLES_SQL,
+						  1, params);
 }
 
 SourceActivity *
@@ -155,18 +164,19 @@ activity_json(const SourceActivity *activity)
 	StringInfoData json;
 
 	initStringInfo(&json);
-	appendStringInfo(&json, "{\"time\": \"%s\", \"xmin\": \"%s\", \"xmax\": \"%s\","
+	appendStringInfoString(&json, "{\"time\": ");
+	escape_json(&json, ftm_rowset_text(server, 0, ACTIVITY_TIME));
+	appendStringInfo(&json, ", \"xmin\": \"%s\", \"xmax\": \"%s\","
 					 " \"writes_counted\": %s, \"open_transactions\": %s, \"tables\": {",
-					 ftm_rowset_value(server, 0, ACTIVITY_TIME),
-					 ftm_rowset_value(server, 0, ACTIVITY_XMIN),
-					 ftm_rowset_value(server, 0, ACTIVITY_XMAX),
+					 ftm_rowset_text(server, 0, ACTIVITY_XMIN),
+					 ftm_rowset_text(server, 0, ACTIVITY_XMAX),
 					 ftm_rowset_bool(server, 0, ACTIVITY_COUNTED) ?
 					 "true" : "false",
-					 ftm_rowset_value(server, 0, ACTIVITY_OPEN));
+					 ftm_rowset_text(server, 0, ACTIVITY_OPEN));
 	for (int i = 0; i < tables->nrows; i++)
 	{
 		appendStringInfoString(&json, i > 0 ? ", " : "");
-		escape_json(&json, ftm_rowset_value(tables, i, TABLE_NAME));
+		escape_json(&json, ftm_rowset_text(tables, i, TABLE_NAME));
 		appendStringInfo(&json, ": {\"writes\": " INT64_FORMAT ", \"file\": " INT64_FORMAT ", \"writers\": " INT64_FORMAT "}",
 						 ftm_rowset_int64(tables, i, TABLE_WRITES),
 						 ftm_rowset_int64(tables, i, TABLE_FILE),
@@ -223,7 +233,7 @@ sum_up(const MigrationPlan *plan, const SourceActivity *activity)
 	tables = palloc0(sizeof(TableActivity) * Max(1, list_length(plan->tables)));
 	for (int i = 0; i < rows->nrows; i++)
 	{
-		Oid			oid = atooid(ftm_rowset_value(rows, i, TABLE_OID));
+		Oid			oid = ftm_rowset_oid(rows, i, TABLE_OID);
 		int			index = index_in_plan(plan, oid);
 
 		if (index < 0)
@@ -250,10 +260,10 @@ sum_up(const MigrationPlan *plan, const SourceActivity *activity)
 static bool
 nothing_ended(const SourceActivity *before, const SourceActivity *after)
 {
-	const char *xmax = ftm_rowset_value(before->server, 0, ACTIVITY_XMAX);
+	const char *xmax = ftm_rowset_text(before->server, 0, ACTIVITY_XMAX);
 
-	return strcmp(ftm_rowset_value(before->server, 0, ACTIVITY_XMIN), xmax) == 0 &&
-		strcmp(ftm_rowset_value(after->server, 0, ACTIVITY_XMAX), xmax) == 0;
+	return strcmp(ftm_rowset_text(before->server, 0, ACTIVITY_XMIN), xmax) == 0 &&
+		strcmp(ftm_rowset_text(after->server, 0, ACTIVITY_XMAX), xmax) == 0;
 }
 
 static const VerifyResult *
@@ -280,10 +290,11 @@ is_unchanged(SourceConnection *source, const PlanTable *table,
 			 const VerifyResult *verdict)
 {
 	TableChecksum *checksum = ftm_checksum_build(table);
-	RowSet	   *now = ftm_source_query(source, checksum->source_sql, 0, NULL);
+	RowSet	   *now = ftm_source_query(source, &ftm_checksum_shape,
+									   checksum->source_sql, 0, NULL);
 
 	return ftm_rowset_int64(now, 0, 0) == verdict->source_rows &&
-		strcmp(ftm_rowset_value(now, 0, 1), verdict->source_checksum) == 0;
+		strcmp(ftm_rowset_text(now, 0, 1), verdict->source_checksum) == 0;
 }
 
 static void

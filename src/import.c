@@ -360,11 +360,12 @@ verify_source(const ImportFile *file, const CatalogTable *table,
 	VerifyResult *result = palloc0(sizeof(VerifyResult));
 	RowSet	   *rows;
 
-	rows = ftm_source_query(source, ftm_export_checksum_sql(table), 0, NULL);
+	rows = ftm_source_query(source, &ftm_checksum_shape,
+							ftm_export_checksum_sql(table), 0, NULL);
 	result->kind = "export";
 	result->object = table->qualified;
 	result->source_rows = ftm_rowset_int64(rows, 0, 0);
-	result->source_checksum = ftm_rowset_value(rows, 0, 1);
+	result->source_checksum = ftm_rowset_text(rows, 0, 1);
 	result->target_rows = strtoll(file->rows, NULL, 10);
 	result->target_checksum = file->checksum;
 	result->ok = result->source_rows == result->target_rows &&

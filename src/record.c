@@ -20,7 +20,7 @@ typedef struct RecordedAnswer
 {
 	char	   *question;
 	RowSet	   *rows;
-	int			allocated;		/* values */
+	Size		allocated;		/* values */
 } RecordedAnswer;
 
 struct SourceRecord
@@ -72,8 +72,8 @@ static void
 append_rows(RecordedAnswer *answer, const RowSet *more)
 {
 	RowSet	   *rows = answer->rows;
-	int			old = rows->nrows * rows->ncolumns;
-	int			added = more->nrows * more->ncolumns;
+	Size		old = (Size) rows->nrows * rows->ncolumns;
+	Size		added = (Size) more->nrows * more->ncolumns;
 
 	if (added == 0)
 		return;
@@ -86,8 +86,9 @@ append_rows(RecordedAnswer *answer, const RowSet *more)
 	{
 		answer->allocated = Max(64, 2 * (old + added));
 		rows->values = rows->values == NULL ?
-			palloc(sizeof(char *) * answer->allocated) :
-			repalloc(rows->values, sizeof(char *) * answer->allocated);
+			palloc_extended(sizeof(char *) * answer->allocated,
+							MCXT_ALLOC_HUGE) :
+			repalloc_huge(rows->values, sizeof(char *) * answer->allocated);
 	}
 	memcpy(rows->values + old, more->values, sizeof(char *) * added);
 	rows->ncolumns = more->ncolumns;
@@ -95,15 +96,24 @@ append_rows(RecordedAnswer *answer, const RowSet *more)
 }
 
 RowSet *
-ftm_record_answer(const SourceRecord *record, const char *question)
+ftm_record_answer(const SourceRecord *record, const char *question,
+				  const AnswerShape *shape)
 {
 	RecordedAnswer *answer = find_answer(record, question);
+	char	   *fault;
 
 	if (answer == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 				 errmsg("the export does not say what the source's %s are",
 						question)));
+	fault = ftm_answer_check(shape, answer->rows);
+	if (fault != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("what the export says about the source's %s is not usable",
+						question),
+				 errdetail_internal("%s", fault)));
 	return answer->rows;
 }
 

@@ -13,7 +13,7 @@
 
 #include "lib/stringinfo.h"
 
-#include "rowset.h"
+#include "answer.h"
 
 /* Answers by the names of their questions. */
 typedef struct SourceRecord SourceRecord;
@@ -28,9 +28,13 @@ extern SourceRecord *ftm_record_create(void);
 extern void ftm_record_add(SourceRecord *record, const char *question,
 						   const RowSet *rows);
 
-/* Error if the question was not asked. */
+/*
+ * Errors: the question was not asked, or what was read from a file does not
+ * have the shape that a source's answer must have.
+ */
 extern RowSet *ftm_record_answer(const SourceRecord *record,
-								 const char *question);
+								 const char *question,
+								 const AnswerShape *shape);
 
 /* A JSON object: {"question": [["value", null, ...], ...], ...} */
 extern void ftm_record_put_json(StringInfo text, const SourceRecord *record);

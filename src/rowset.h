@@ -13,6 +13,8 @@
 #ifndef FTM_ROWSET_H
 #define FTM_ROWSET_H
 
+#include <errno.h>
+
 typedef struct RowSet
 {
 	int			nrows;
@@ -58,13 +60,35 @@ ftm_rowset_bool(const RowSet *rows, int row, int column)
 	return value != NULL && value[0] == 't';
 }
 
-/* The same as a 64-bit integer; NULL is 0. */
+/*
+ * The same as a 64-bit integer; NULL is 0.  Error 22P02 if it is none; answers
+ * of a source have been checked before (see answer.h).
+ */
 static inline int64
 ftm_rowset_int64(const RowSet *rows, int row, int column)
 {
 	const char *value = ftm_rowset_value(rows, row, column);
+	int64		number;
+	char	   *end;
 
-	return value != NULL ? strtoll(value, NULL, 10) : 0;
+	if (value == NULL)
+		return 0;
+	errno = 0;
+	number = strtoll(value, &end, 10);
+	if (unlikely(errno != 0 || end == value || *end != '\0'))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("value %d in row %d of an answer is not an integer",
+						column + 1, row + 1)));
+	return number;
+}
+
+/* The same as an OID, which cannot be NULL. */
+static inline Oid
+ftm_rowset_oid(const RowSet *rows, int row, int column)
+{
+	(void) ftm_rowset_text(rows, row, column);
+	return (Oid) ftm_rowset_int64(rows, row, column);
 }
 
 #endif							/* FTM_ROWSET_H */

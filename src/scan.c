@@ -109,15 +109,26 @@ static const char planner_settings_sql[] =
 " pg_catalog.set_config('enable_sort', 'off', true),"
 " pg_catalog.set_config('work_mem', '32MB', true)";
 
+static const AnswerShape planner_settings_shape = {
+	"settings", ONE_ROW, 0, {TEXT_COLUMN, TEXT_COLUMN, TEXT_COLUMN}
+};
+
 KnownUsers *
 ftm_scan_begin(SourceConnection *source)
 {
+	static const AnswerShape exists_shape = {
+		"auth.users", ONE_ROW, 0, {BOOL_COLUMN}
+	};
+	static const AnswerShape others_shape = {
+		"mapped users", ONE_ROW, MAX_LARGE_ANSWER_BYTES, {UUIDS_OR_NULL}
+	};
 	KnownUsers *users = palloc0(sizeof(KnownUsers));
 	const char *mapped;
 	RowSet	   *rows;
 
-	(void) ftm_source_query(source, planner_settings_sql, 0, NULL);
-	rows = ftm_source_query(source,
+	(void) ftm_source_query(source, &planner_settings_shape,
+							planner_settings_sql, 0, NULL);
+	rows = ftm_source_query(source, &exists_shape,
 							"SELECT EXISTS (SELECT FROM pg_catalog.pg_class c"
 							" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 							" WHERE n.nspname = 'auth' AND c.relname = 'users')",
@@ -140,7 +151,7 @@ ftm_scan_begin(SourceConnection *source)
 		return users;
 	}
 
-	rows = ftm_source_query(source,
+	rows = ftm_source_query(source, &others_shape,
 							psprintf("SELECT pg_catalog.array_agg(m.id)"
 									 " FROM pg_catalog.unnest($1::pg_catalog.uuid[]) AS m (id)%s",
 									 users->in_table ?
@@ -154,6 +165,12 @@ TableScan *
 ftm_scan_build(const CatalogTable *table, const CatalogTable *target,
 			   const KnownUsers *users)
 {
+	static const AnswerShape shape = {
+		"user ids", ANY_ROWS, 0, {
+			COUNT_COLUMN, COUNT_COLUMN, COUNT_COLUMN, COUNT_COLUMN,
+			COUNT_COLUMN, COUNT_COLUMN, COUNT_COLUMN
+		}
+	};
 	TableScan  *scan = palloc0(sizeof(TableScan));
 	StringInfoData values;
 	ListCell   *lc;
@@ -182,6 +199,9 @@ ftm_scan_build(const CatalogTable *table, const CatalogTable *target,
 	if (scan->columns == NIL)
 		return NULL;
 
+	scan->shape = shape;
+	scan->shape.max_rows = list_length(scan->columns);
+	scan->shape.columns[0].maximum = list_length(scan->columns) - 1;
 	scan->sql = psprintf("SELECT masks.n, %s FROM (SELECT ids.n, %s AS mask"
 						 " FROM (SELECT v.n, v.value, CASE WHEN v.value IS NULL THEN v.id"
 						 " WHEN pg_catalog.octet_length(v.value) = 36 AND v.value LIKE '" UUID_SHAPE "'"
@@ -369,8 +389,8 @@ ftm_scan_execute(List *scans, const KnownUsers *users,
 		{
 			sources[next] = ftm_source_connect(server, context);
 			ftm_source_import_snapshot(sources[next], snapshot);
-			(void) ftm_source_query(sources[next], planner_settings_sql,
-									0, NULL);
+			(void) ftm_source_query(sources[next], &planner_settings_shape,
+									planner_settings_sql, 0, NULL);
 		}
 		running[next] = list_nth(scans, next);
 		send_scan(running[next], users, sources[next]);
@@ -410,7 +430,8 @@ send_scan(const TableScan *scan, const KnownUsers *users,
 {
 	const char *others = users->others;
 
-	ftm_source_send_query(source, scan->sql, others != NULL ? 1 : 0, &others);
+	ftm_source_send_query(source, &scan->shape, scan->sql,
+						  others != NULL ? 1 : 0, &others);
 }
 
 static void

@@ -30,6 +30,7 @@ typedef struct TableScan
 	List	   *columns;		/* of ScanColumn: those that can hold ids */
 	char	   *sql;			/* one row per column with ids: its place in
 								 * the list and its numbers */
+	AnswerShape shape;			/* of these rows */
 } TableScan;
 
 /*

@@ -16,6 +16,10 @@
  *   be on their way, and an error of one does not concern the others.  What was
  *   sent without anybody waiting for it, such as BEGIN, is judged when an answer
  *   behind it is received.  COPY is not possible in that mode.
+ * - Whatever the source sends is input.  Rows are taken one by one and checked
+ *   against the shape that came with the query, notifications and notices are
+ *   thrown away, and what libpq collects before it hands anything over is
+ *   bounded by what has arrived on the socket.
  * - The source is only read: SELECT, COPY ... TO STDOUT, SET and transaction
  *   statements, under default_transaction_read_only.
  * - The connection string never appears in a message.
@@ -23,6 +27,8 @@
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
+
+#include <sys/ioctl.h>
 
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -73,6 +79,28 @@ static const char timeouts_sql[] =
 	"  'transaction_timeout')"
 	"   AND setting OPERATOR(pg_catalog.<>) '0'";
 
+/* Names of the settings that are still on. */
+static const AnswerShape timeouts_shape = {
+	"timeouts", ANY_ROWS, 0, {TEXT_COLUMN, TEXT_COLUMN}
+};
+
+const AnswerShape ftm_source_settings_shape = {
+	"settings", ANY_ROWS, 0, {TEXT_COLUMN}
+};
+
+static const AnswerShape snapshot_shape = {
+	"a snapshot", ONE_ROW, 0, {TEXT_COLUMN}
+};
+
+/*
+ * What libpq may take from the socket before there is anything to be handed
+ * over: notices and the like, and beside them a row, of a table the largest
+ * that a server can send.  What is being taken may be counted more than once,
+ * so there is ample room.
+ */
+#define MAX_STRAY_BYTES		((Size) 64 * 1024 * 1024)
+#define MAX_ROW_BYTES		((Size) MaxAllocSize)
+
 static const char begin_sql[] =
 	"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
@@ -87,6 +115,9 @@ static void check_password_used(const SourceConnection *source,
 static bool verifies_host(const SourceConnection *source);
 static void send_setup(SourceConnection *source);
 static void wait_for_socket(SourceConnection *source, int events);
+static void consume_input(SourceConnection *source);
+static void bound_input(SourceConnection *source);
+static void discard_notifications(SourceConnection *source);
 static void wait_for_connection(SourceConnection *const *sources,
 								const PostgresPollingStatusType *statuses,
 								bool *ready, int count, TimestampTz deadline,
@@ -95,13 +126,21 @@ static WaitEventSet *create_wait_set(int count);
 static void finish_wait(WaitEventSet *events);
 static void finish_copy_start(SourceConnection *source);
 static PGresult *get_result(SourceConnection *source);
-static PGresult *get_last_result(SourceConnection *source);
 static void send_statement(SourceConnection *source, AnswerKind kind,
-						   const char *sql, int nparams,
-						   const char *const *params);
+						   const AnswerShape *shape, const char *sql,
+						   int nparams, const char *const *params);
+static void take_row_by_row(SourceConnection *source,
+							const AnswerShape *shape);
 static void flush_output(SourceConnection *source);
-static AnswerKind take_answer(SourceConnection *source);
-static void check_timeouts(SourceConnection *source);
+static AnswerKind take_answer(SourceConnection *source, RowSet **rows);
+static RowSet *read_answer(SourceConnection *source,
+						   const AnswerShape *shape);
+static void add_row(SourceConnection *source, AnswerBuilder *builder);
+static void check_columns(SourceConnection *source, const AnswerShape *shape);
+static void read_synchronization(SourceConnection *source);
+static void read_copy_end(SourceConnection *source);
+static void check_timeouts(const SourceConnection *source,
+						   const RowSet *rows);
 static void check_snapshot(SourceConnection *source);
 static void check_result(SourceConnection *source, ExecStatusType expected);
 static void clear_result(SourceConnection *source);
@@ -164,8 +203,12 @@ ignore_notice(void *arg pg_attribute_unused(),
 static void
 close_connection(void *arg)
 {
-	SourceConnection *source = arg;
+	ftm_source_close(arg);
+}
 
+void
+ftm_source_close(SourceConnection *source)
+{
 	clear_result(source);
 	if (source->copy_data != NULL)
 		PQfreemem(source->copy_data);
@@ -189,6 +232,9 @@ ftm_source_encryption(const SourceConnection *source)
 {
 	const char *address = PQhostaddr(source->connection);
 
+	if (address == NULL)
+		ftm_source_report_lost_connection(unconstify(SourceConnection *,
+													 source));
 	if (PQgssEncInUse(source->connection) ||
 		(PQsslInUse(source->connection) && verifies_host(source)))
 		return SOURCE_VERIFIED;
@@ -227,7 +273,7 @@ ftm_source_parameter(const SourceConnection *source, const char *name)
 {
 	const char *value = PQparameterStatus(source->connection, name);
 
-	return value != NULL ? pstrdup(value) : "unknown";
+	return value != NULL ? ftm_source_clean_text(value) : "unknown";
 }
 
 int
@@ -254,6 +300,7 @@ start_connecting(SourceConnection *source, const SourceServer *server)
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("out of memory")));
 	PQsetNoticeReceiver(source->connection, ignore_notice, NULL);
+	source->arrival_limit = MAX_STRAY_BYTES;
 }
 
 /*
@@ -286,6 +333,7 @@ finish_connecting(SourceConnection *const *sources, int count,
 		{
 			if (!ready[i])
 				continue;
+			bound_input(sources[i]);
 			statuses[i] = PQconnectPoll(sources[i]->connection);
 			if (statuses[i] == PGRES_POLLING_OK)
 				unfinished--;
@@ -337,6 +385,54 @@ wait_for_socket(SourceConnection *source, int events)
 			CHECK_FOR_INTERRUPTS();
 		}
 	} while (!(ready & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE)));
+}
+
+/*
+ * Have libpq take what has arrived.  With TLS, one attempt may leave something
+ * in OpenSSL's buffer (of a record of 16 kB, the part for which libpq's own had
+ * no room), for which the socket would be waited for in vain.
+ */
+static void
+consume_input(SourceConnection *source)
+{
+	int			attempts = PQsslInUse(source->connection) ? 3 : 1;
+
+	for (int i = 0; i < attempts; i++)
+	{
+		bound_input(source);
+		if (!PQconsumeInput(source->connection))
+			ftm_source_report_lost_connection(source);
+	}
+	discard_notifications(source);
+}
+
+/*
+ * Count what waits on the socket, which libpq is about to take, and end the
+ * connection if it takes ever more without anything to hand over.
+ */
+static void
+bound_input(SourceConnection *source)
+{
+	int			readable;
+
+	if (ioctl(PQsocket(source->connection), FIONREAD, &readable) == 0)
+		source->arrived += (Size) Max(readable, 0);
+	if (source->arrived > source->arrival_limit)
+		ftm_source_refuse(source,
+						  psprintf("More than %zu MB have arrived at once.",
+								   source->arrival_limit / (1024 * 1024)));
+}
+
+/*
+ * Nobody listens here, but libpq keeps every notification that a server sends.
+ */
+static void
+discard_notifications(SourceConnection *source)
+{
+	PGnotify   *notification;
+
+	while ((notification = PQnotifies(source->connection)) != NULL)
+		PQfreemem(notification);
 }
 
 /*
@@ -414,10 +510,12 @@ ftm_source_wait_readable(SourceConnection *const *sources, int count)
 
 	for (int i = 0; i < count; i++)
 	{
-		if (sources[i] != NULL)
-			(void) AddWaitEventToSet(events, WL_SOCKET_READABLE,
-									 PQsocket(sources[i]->connection),
-									 NULL, NULL);
+		if (sources[i] == NULL)
+			continue;
+		if (sources[i]->connection == NULL)
+			ftm_source_report_lost_connection(sources[i]);
+		(void) AddWaitEventToSet(events, WL_SOCKET_READABLE,
+								 PQsocket(sources[i]->connection), NULL, NULL);
 	}
 	(void) WaitEventSetWait(events, -1, &event, 1, ftm_wait_event());
 	finish_wait(events);
@@ -429,63 +527,53 @@ ftm_source_wait_readable(SourceConnection *const *sources, int count)
 static void
 send_setup(SourceConnection *source)
 {
-	send_statement(source, ANSWER_SETTINGS, session_setup_sql, 0, NULL);
-	send_statement(source, ANSWER_TIMEOUTS, timeouts_sql, 0, NULL);
+	send_statement(source, ANSWER_SETTINGS, &ftm_source_settings_shape,
+				   session_setup_sql, 0, NULL);
+	send_statement(source, ANSWER_TIMEOUTS, &timeouts_shape,
+				   timeouts_sql, 0, NULL);
 }
 
 void
 ftm_source_check_timeouts(SourceConnection *source)
 {
-	send_statement(source, ANSWER_TIMEOUTS, timeouts_sql, 0, NULL);
+	send_statement(source, ANSWER_TIMEOUTS, &timeouts_shape,
+				   timeouts_sql, 0, NULL);
 	ftm_source_await(source);
 }
 
 RowSet *
-ftm_source_query(SourceConnection *source, const char *sql,
-				 int nparams, const char *const *params)
+ftm_source_query(SourceConnection *source, const AnswerShape *shape,
+				 const char *sql, int nparams, const char *const *params)
 {
-	ftm_source_send_query(source, sql, nparams, params);
+	ftm_source_send_query(source, shape, sql, nparams, params);
 	return ftm_source_receive(source);
 }
 
 void
-ftm_source_send_query(SourceConnection *source, const char *sql,
-					  int nparams, const char *const *params)
+ftm_source_send_query(SourceConnection *source, const AnswerShape *shape,
+					  const char *sql, int nparams, const char *const *params)
 {
-	send_statement(source, ANSWER_ROWS, sql, nparams, params);
+	send_statement(source, ANSWER_ROWS, shape, sql, nparams, params);
 }
 
 RowSet *
 ftm_source_receive(SourceConnection *source)
 {
-	PGresult   *result;
 	RowSet	   *rows;
 
-	while (take_answer(source) != ANSWER_ROWS)
+	while (take_answer(source, &rows) != ANSWER_ROWS)
 		;
-	result = source->result;
-	rows = palloc0(sizeof(RowSet));
-	rows->nrows = PQntuples(result);
-	rows->ncolumns = PQnfields(result);
-	rows->values = palloc_extended(sizeof(char *) * Max(1, (Size) rows->nrows * rows->ncolumns),
-								   MCXT_ALLOC_HUGE);
-	for (int row = 0; row < rows->nrows; row++)
-	{
-		for (int column = 0; column < rows->ncolumns; column++)
-			rows->values[row * rows->ncolumns + column] =
-				PQgetisnull(result, row, column) ? NULL :
-				pstrdup(PQgetvalue(result, row, column));
-	}
-	clear_result(source);
 	return rows;
 }
 
 void
 ftm_source_await(SourceConnection *source)
 {
+	RowSet	   *rows;
+
 	while (source->nanswers > 0)
 	{
-		if (take_answer(source) == ANSWER_ROWS)
+		if (take_answer(source, &rows) == ANSWER_ROWS)
 			elog(ERROR, "the answer to a query was not received");
 	}
 }
@@ -499,9 +587,9 @@ ftm_source_wait_any(SourceConnection *const *sources, int count)
 		{
 			if (sources[i] == NULL)
 				continue;
-			if (sources[i]->connection == NULL ||
-				!PQconsumeInput(sources[i]->connection))
+			if (sources[i]->connection == NULL)
 				ftm_source_report_lost_connection(sources[i]);
+			consume_input(sources[i]);
 			if (!PQisBusy(sources[i]->connection))
 				return i;
 		}
@@ -519,22 +607,22 @@ ftm_source_export_snapshot(SourceConnection *source)
 void
 ftm_source_send_export(SourceConnection *source)
 {
-	send_statement(source, ANSWER_NO_ROWS, begin_sql, 0, NULL);
-	send_statement(source, ANSWER_ROWS,
+	send_statement(source, ANSWER_NO_ROWS, NULL, begin_sql, 0, NULL);
+	send_statement(source, ANSWER_ROWS, &snapshot_shape,
 				   "SELECT pg_catalog.pg_export_snapshot()", 0, NULL);
 }
 
 char *
 ftm_source_receive_export(SourceConnection *source)
 {
-	return ftm_rowset_value(ftm_source_receive(source), 0, 0);
+	return ftm_rowset_text(ftm_source_receive(source), 0, 0);
 }
 
 void
 ftm_source_import_snapshot(SourceConnection *source, const char *snapshot)
 {
-	send_statement(source, ANSWER_NO_ROWS, begin_sql, 0, NULL);
-	send_statement(source, ANSWER_SNAPSHOT,
+	send_statement(source, ANSWER_NO_ROWS, NULL, begin_sql, 0, NULL);
+	send_statement(source, ANSWER_SNAPSHOT, NULL,
 				   psprintf("SET TRANSACTION SNAPSHOT %s",
 							quote_literal_cstr(snapshot)),
 				   0, NULL);
@@ -545,7 +633,7 @@ ftm_source_end_snapshot(SourceConnection *source)
 {
 	if (source->nanswers > 0 ||
 		PQtransactionStatus(source->connection) != PQTRANS_IDLE)
-		send_statement(source, ANSWER_NO_ROWS, "ROLLBACK", 0, NULL);
+		send_statement(source, ANSWER_NO_ROWS, NULL, "ROLLBACK", 0, NULL);
 }
 
 void
@@ -558,6 +646,8 @@ ftm_source_copy_begin(SourceConnection *source, const char *sql,
 		!PQsendQuery(source->connection, sql))
 		ftm_source_report_lost_connection(source);
 	flush_output(source);
+	source->arrived = 0;
+	source->arrival_limit = MAX_STRAY_BYTES + MAX_ROW_BYTES;
 	source->copy_starting = true;
 	source->copy_columns = ncolumns;
 	source->copy_binary = binary;
@@ -612,18 +702,15 @@ ftm_source_copy_read(SourceConnection *source, char **data, bool wait)
 			return 0;
 		if (tried)
 			wait_for_socket(source, WL_SOCKET_READABLE);
-		if (!PQconsumeInput(source->connection))
-			ftm_source_report_lost_connection(source);
+		consume_input(source);
 		tried = true;
 	}
+	source->arrived = 0;
 	if (length == -2)
 		ftm_source_report_lost_connection(source);
 	if (length == -1)
 	{
-		/* An error in the middle of the stream arrives only here. */
-		source->result = get_last_result(source);
-		check_result(source, PGRES_COMMAND_OK);
-		clear_result(source);
+		read_copy_end(source);
 		return -1;
 	}
 	*data = source->copy_data;
@@ -631,23 +718,97 @@ ftm_source_copy_read(SourceConnection *source, char **data, bool wait)
 }
 
 /*
+ * An error in the middle of the stream arrives only here.  There is one
+ * statement, so one result, and none of COPY again.
+ */
+static void
+read_copy_end(SourceConnection *source)
+{
+	ExecStatusType status;
+	PGresult   *more;
+
+	source->result = get_result(source);
+	status = PQresultStatus(source->result);
+	if (status == PGRES_COMMAND_OK || status == PGRES_FATAL_ERROR)
+	{
+		more = get_result(source);
+		PQclear(more);
+		if (more != NULL && PQstatus(source->connection) != CONNECTION_BAD)
+			ftm_source_refuse(source, "The answer to COPY has more than one result.");
+	}
+	check_result(source, PGRES_COMMAND_OK);
+	clear_result(source);
+}
+
+bool
+ftm_source_copy_line(SourceConnection *source, const AnswerShape *shape,
+					 char **values)
+{
+	int			ncolumns = ftm_answer_columns(shape);
+	char	   *line;
+	char	   *fault;
+	int			length = ftm_source_copy_read(source, &line, true);
+
+	if (length < 0)
+		return false;
+	if (strlen(line) != (size_t) length)
+		ftm_source_refuse(source, "A line has a zero byte in it.");
+	for (int i = 0; i < ncolumns; i++)
+	{
+		values[i] = line;
+		line += strcspn(line, "\t\n");
+		if (*line != (i < ncolumns - 1 ? '\t' : '\n'))
+			ftm_source_refuse(source,
+							  psprintf("A line of the answer about %s does not have %d values.",
+									   shape->about, ncolumns));
+		*line++ = '\0';
+	}
+	fault = *line != '\0' ? "A message has more than one line." :
+		ftm_answer_check_row(shape, values, NULL);
+	if (fault != NULL)
+		ftm_source_refuse(source, fault);
+	return true;
+}
+
+/*
  * Send a statement whose answer is to be received behind those of all others
  * that are on their way.
  */
 static void
-send_statement(SourceConnection *source, AnswerKind kind, const char *sql,
-			   int nparams, const char *const *params)
+send_statement(SourceConnection *source, AnswerKind kind,
+			   const AnswerShape *shape, const char *sql, int nparams,
+			   const char *const *params)
 {
 	if (source->nanswers == MAX_ANSWERS)
 		elog(ERROR, "too many queries were sent to the source");
 	if (source->connection == NULL ||
 		!PQenterPipelineMode(source->connection) ||
 		!PQsendQueryParams(source->connection, sql, nparams, NULL,
-						   params, NULL, NULL, 0) ||
-		!PQpipelineSync(source->connection))
+						   params, NULL, NULL, 0))
 		ftm_source_report_lost_connection(source);
-	source->answers[source->nanswers++] = kind;
+	if (source->nanswers == 0)
+		take_row_by_row(source, shape);
+	if (!PQpipelineSync(source->connection))
+		ftm_source_report_lost_connection(source);
+	source->answers[source->nanswers].kind = kind;
+	source->answers[source->nanswers].shape = shape;
+	source->nanswers++;
 	flush_output(source);
+}
+
+/*
+ * Otherwise libpq would collect all of an answer, however long, before anybody
+ * can look at it.  The mode is to be chosen for each statement, when its answer
+ * is the next one and before anything is read.
+ */
+static void
+take_row_by_row(SourceConnection *source, const AnswerShape *shape)
+{
+	source->arrived = 0;
+	source->arrival_limit = MAX_STRAY_BYTES +
+		(shape != NULL ? ftm_answer_max_bytes(shape) : 0);
+	if (!PQsetSingleRowMode(source->connection))
+		ftm_source_report_lost_connection(source);
 }
 
 static void
@@ -658,8 +819,7 @@ flush_output(SourceConnection *source)
 	while ((flushed = PQflush(source->connection)) == 1)
 	{
 		wait_for_socket(source, WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE);
-		if (!PQconsumeInput(source->connection))
-			ftm_source_report_lost_connection(source);
+		consume_input(source);
 	}
 	if (flushed < 0)
 		ftm_source_report_lost_connection(source);
@@ -667,52 +827,147 @@ flush_output(SourceConnection *source)
 
 /*
  * Wait for the next answer and judge it.  If it is one with rows for somebody,
- * they are left in source->result.
+ * rows gets them.
  */
 static AnswerKind
-take_answer(SourceConnection *source)
+take_answer(SourceConnection *source, RowSet **rows)
 {
-	AnswerKind	kind = source->answers[0];
-	PGresult   *synchronized;
+	ExpectedAnswer expected = source->answers[0];
 
 	if (source->connection == NULL)
 		ftm_source_report_lost_connection(source);
 	if (source->nanswers == 0)
 		elog(ERROR, "no query was sent to the source");
+
+	*rows = read_answer(source, expected.shape);
+	if (PQstatus(source->connection) != CONNECTION_BAD)
+		read_synchronization(source);
 	source->nanswers--;
 	memmove(&source->answers[0], &source->answers[1],
-			sizeof(AnswerKind) * source->nanswers);
+			sizeof(ExpectedAnswer) * source->nanswers);
+	if (source->nanswers > 0 &&
+		PQstatus(source->connection) != CONNECTION_BAD)
+		take_row_by_row(source, source->answers[0].shape);
 
-	source->result = get_last_result(source);
-	if (PQstatus(source->connection) != CONNECTION_BAD)
-	{
-		synchronized = get_result(source);
-		if (PQresultStatus(synchronized) != PGRES_PIPELINE_SYNC)
-			ftm_source_report_lost_connection(source);
-		PQclear(synchronized);
-	}
-
-	if (kind == ANSWER_SNAPSHOT)
+	if (expected.kind == ANSWER_SNAPSHOT)
 		check_snapshot(source);
-	check_result(source, kind == ANSWER_NO_ROWS || kind == ANSWER_SNAPSHOT ?
+	check_result(source, expected.shape == NULL ?
 				 PGRES_COMMAND_OK : PGRES_TUPLES_OK);
-	if (kind == ANSWER_TIMEOUTS)
-		check_timeouts(source);
-	if (kind != ANSWER_ROWS)
+	clear_result(source);
+	if (expected.kind == ANSWER_TIMEOUTS)
+		check_timeouts(source, *rows);
+	return expected.kind;
+}
+
+/*
+ * Read an answer to its end.  The result that says how it has ended is left in
+ * source->result; its rows are returned, NULL if there are to be none or if it
+ * is an error.
+ */
+static RowSet *
+read_answer(SourceConnection *source, const AnswerShape *shape)
+{
+	AnswerBuilder *builder = shape != NULL ? ftm_answer_begin(shape) : NULL;
+	PGresult   *result;
+	RowSet	   *rows = NULL;
+	char	   *fault;
+
+	while ((result = get_result(source)) != NULL)
+	{
 		clear_result(source);
-	return kind;
+		source->result = result;
+		switch (PQresultStatus(result))
+		{
+			case PGRES_SINGLE_TUPLE:
+				add_row(source, builder);
+				break;
+			case PGRES_TUPLES_OK:
+				if (builder == NULL)
+					ftm_source_refuse(source, "There are rows where none belong.");
+				check_columns(source, shape);
+				fault = ftm_answer_end(builder, &rows);
+				if (fault != NULL)
+					ftm_source_refuse(source, fault);
+				break;
+			case PGRES_COPY_IN:
+			case PGRES_COPY_OUT:
+			case PGRES_COPY_BOTH:
+				ftm_source_refuse(source, "It begins a COPY that was not asked for.");
+				break;
+			default:
+				break;			/* judged by the caller */
+		}
+		if (PQstatus(source->connection) == CONNECTION_BAD)
+			break;
+	}
+	return rows;
+}
+
+/* Take in the row that is source->result. */
+static void
+add_row(SourceConnection *source, AnswerBuilder *builder)
+{
+	PGresult   *result = source->result;
+	int			ncolumns = PQnfields(result);
+	char	   *values[MAX_ANSWER_COLUMNS];
+	int			lengths[MAX_ANSWER_COLUMNS];
+	char	   *fault;
+
+	if (builder == NULL)
+		ftm_source_refuse(source, "There are rows where none belong.");
+	check_columns(source, source->answers[0].shape);
+	for (int i = 0; i < ncolumns; i++)
+	{
+		values[i] = PQgetisnull(result, 0, i) ? NULL : PQgetvalue(result, 0, i);
+		lengths[i] = PQgetlength(result, 0, i);
+	}
+	fault = ftm_answer_add_row(builder, values, lengths);
+	if (fault != NULL)
+		ftm_source_refuse(source, fault);
+}
+
+/* As many as there are to be, and all of them texts. */
+static void
+check_columns(SourceConnection *source, const AnswerShape *shape)
+{
+	char	   *fault = ftm_answer_check_columns(shape,
+												 PQnfields(source->result));
+
+	if (fault != NULL)
+		ftm_source_refuse(source, fault);
+	for (int i = 0; i < PQnfields(source->result); i++)
+	{
+		if (PQfformat(source->result, i) != 0)
+			ftm_source_refuse(source,
+							  psprintf("The answer about %s is in binary format.",
+									   shape->about));
+	}
+}
+
+/* Each statement has a synchronization point behind it. */
+static void
+read_synchronization(SourceConnection *source)
+{
+	PGresult   *result = get_result(source);
+	ExecStatusType status = PQresultStatus(result);
+
+	PQclear(result);
+	if (PQstatus(source->connection) == CONNECTION_BAD)
+		return;					/* judged by the caller */
+	if (status != PGRES_PIPELINE_SYNC)
+		ftm_source_refuse(source, "An answer does not end where it should.");
 }
 
 static void
-check_timeouts(SourceConnection *source)
+check_timeouts(const SourceConnection *source, const RowSet *rows)
 {
-	if (PQntuples(source->result) > 0)
+	if (rows->nrows > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("could not turn off %s on source \"%s\"",
-						PQgetvalue(source->result, 0, 0), source->server_name),
+						ftm_rowset_text(rows, 0, 0), source->server_name),
 				 errdetail("It is still \"%s\" after it was set to 0.",
-						   PQgetvalue(source->result, 0, 1)),
+						   ftm_rowset_text(rows, 0, 1)),
 				 errhint("Connections in transaction mode of a pooler lose their settings.  Use the direct connection or the pooler's session mode (port 5432).")));
 }
 
@@ -743,34 +998,14 @@ get_result(SourceConnection *source)
 {
 	while (PQisBusy(source->connection))
 	{
+		consume_input(source);
+		if (!PQisBusy(source->connection))
+			break;
 		wait_for_socket(source, WL_SOCKET_READABLE);
-		if (!PQconsumeInput(source->connection))
-			ftm_source_report_lost_connection(source);
 	}
+	CHECK_FOR_INTERRUPTS();
+	source->arrived = 0;
 	return PQgetResult(source->connection);
-}
-
-/*
- * Read results until the statement's end and return the last one.  A COPY
- * state never ends by itself, so stop there.
- */
-static PGresult *
-get_last_result(SourceConnection *source)
-{
-	for (;;)
-	{
-		PGresult   *result = get_result(source);
-
-		if (result == NULL)
-			break;
-		clear_result(source);
-		source->result = result;
-		if (PQresultStatus(result) == PGRES_COPY_OUT ||
-			PQresultStatus(result) == PGRES_COPY_IN ||
-			PQstatus(source->connection) == CONNECTION_BAD)
-			break;
-	}
-	return source->result;
 }
 
 static void

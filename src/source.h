@@ -12,8 +12,8 @@
 #ifndef FTM_SOURCE_H
 #define FTM_SOURCE_H
 
+#include "answer.h"
 #include "options.h"
-#include "rowset.h"
 
 typedef struct SourceConnection SourceConnection;
 
@@ -69,19 +69,34 @@ extern void ftm_source_check_timeouts(SourceConnection *source);
 /*
  * Run one statement with text parameters and return its rows, allocated in
  * the current memory context.  The source's errors are re-raised with their
- * own SQLSTATE, detail and hint, and the server's name as context.
+ * own SQLSTATE, detail and hint, and the server's name as context.  An answer
+ * that does not have the shape (see answer.h) is error 08P01, as is every other
+ * fault in what a server says, and ends the connection.
  */
-extern RowSet *ftm_source_query(SourceConnection *source, const char *sql,
+extern RowSet *ftm_source_query(SourceConnection *source,
+								const AnswerShape *shape, const char *sql,
 								int nparams, const char *const *params);
 
 /*
  * The same in two halves, so that both servers can work at the same time, and
  * that queries can share a round trip: up to some thirty may be sent before
- * their answers are received, in the same order.
+ * their answers are received, in the same order.  The shape must live until
+ * then.
  */
-extern void ftm_source_send_query(SourceConnection *source, const char *sql,
+extern void ftm_source_send_query(SourceConnection *source,
+								  const AnswerShape *shape, const char *sql,
 								  int nparams, const char *const *params);
 extern RowSet *ftm_source_receive(SourceConnection *source);
+
+/*
+ * The shape of an answer whose values are for nobody, such as that of
+ * set_config().
+ */
+extern const AnswerShape ftm_source_settings_shape;
+
+/* Refuse an answer: error 08P01 with this detail, and end the connection. */
+extern void ftm_source_refuse(SourceConnection *source, const char *detail)
+			pg_attribute_noreturn();
 
 /*
  * Some functions here only send.  Whether the source did as it was told is
@@ -128,6 +143,13 @@ extern void ftm_source_copy_begin(SourceConnection *source, const char *sql,
 								  int ncolumns, bool binary);
 extern int	ftm_source_copy_read(SourceConnection *source, char **data,
 								 bool wait);
+
+/*
+ * Wait for the next line of a COPY in text format and split it into the
+ * columns of shape, whose values are in no need of escapes.  False at the end.
+ */
+extern bool ftm_source_copy_line(SourceConnection *source,
+								 const AnswerShape *shape, char **values);
 extern void ftm_source_wait_readable(SourceConnection *const *sources,
 									 int count);
 

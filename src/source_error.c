@@ -11,10 +11,45 @@
 
 #include <errno.h>
 
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+
 #include "source_private.h"
 
+/* The longest text that is passed on, in bytes of the database's encoding. */
+#define MAX_TEXT_LENGTH	8192
+
 static char *connection_message(SourceConnection *source);
+static char *error_field(const PGresult *result, int code);
+static int	error_state(const PGresult *result);
 static bool is_connection_loss(int sqlstate);
+
+char *
+ftm_source_clean_text(const char *text)
+{
+	int			encoding = GetDatabaseEncoding();
+	const char *end = text + strnlen(text, MAX_TEXT_LENGTH + 1);
+	StringInfoData clean;
+
+	initStringInfo(&clean);
+	while (text < end)
+	{
+		int			length = pg_encoding_verifymbchar(encoding, text,
+													  (int) (end - text));
+
+		if (clean.len + Max(length, 4) > MAX_TEXT_LENGTH)
+		{
+			appendStringInfoString(&clean, " ...");
+			break;
+		}
+		if (length > 0)
+			appendBinaryStringInfo(&clean, text, length);
+		else
+			appendStringInfo(&clean, "\\x%02x", (unsigned char) *text);
+		text += Max(length, 1);
+	}
+	return clean.data;
+}
 
 /*
  * libpq's message without its trailing newline.
@@ -22,7 +57,42 @@ static bool is_connection_loss(int sqlstate);
 static char *
 connection_message(SourceConnection *source)
 {
-	return pchomp(PQerrorMessage(source->connection));
+	return pchomp(ftm_source_clean_text(PQerrorMessage(source->connection)));
+}
+
+void
+ftm_source_refuse(SourceConnection *source, const char *detail)
+{
+	/* detail may be in no result of the source's: see answer.c. */
+	ftm_source_close(source);
+	ereport(ERROR,
+			(errcode(ERRCODE_PROTOCOL_VIOLATION),
+			 errmsg("unexpected answer from source \"%s\"",
+					source->server_name),
+			 errdetail_internal("%s", detail),
+			 errhint("Check that the server is PostgreSQL, and what is between here and there.")));
+}
+
+/* A field of the source's error; NULL if it has none. */
+static char *
+error_field(const PGresult *result, int code)
+{
+	const char *text = PQresultErrorField(result, code);
+
+	return text != NULL ? ftm_source_clean_text(text) : NULL;
+}
+
+/* The SQLSTATE of the source's error; 0 if it has none that could be one. */
+static int
+error_state(const PGresult *result)
+{
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	if (state == NULL || strlen(state) != 5 ||
+		strspn(state, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 5 ||
+		strncmp(state, "00", 2) == 0)
+		return 0;
+	return MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4]);
 }
 
 /*
@@ -32,16 +102,19 @@ void
 ftm_source_report_result_error(SourceConnection *source)
 {
 	PGresult   *result = source->result;
-	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-	const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-	const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
-	const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
-	const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
-	int			sqlstate = ERRCODE_CONNECTION_FAILURE;
+	char	   *primary = error_field(result, PG_DIAG_MESSAGE_PRIMARY);
+	char	   *detail = error_field(result, PG_DIAG_MESSAGE_DETAIL);
+	char	   *hint = error_field(result, PG_DIAG_MESSAGE_HINT);
+	char	   *context = error_field(result, PG_DIAG_CONTEXT);
+	int			sqlstate = error_state(result);
 
-	if (state != NULL && strlen(state) == 5)
-		sqlstate = MAKE_SQLSTATE(state[0], state[1], state[2], state[3],
-								 state[4]);
+	if (PQresultStatus(result) != PGRES_FATAL_ERROR)
+		ftm_source_refuse(source,
+						  psprintf("It is %s.",
+								   PQresStatus(PQresultStatus(result))));
+	if (sqlstate == 0 || primary == NULL)
+		ftm_source_refuse(source,
+						  pchomp(ftm_source_clean_text(PQresultErrorMessage(result))));
 
 	/* ereport copies the texts; the result goes with the memory context. */
 	if (is_connection_loss(sqlstate))
@@ -49,14 +122,11 @@ ftm_source_report_result_error(SourceConnection *source)
 				(errcode(ERRCODE_CONNECTION_FAILURE),
 				 errmsg("lost connection to source \"%s\"",
 						source->server_name),
-				 primary != NULL ? errdetail_internal("%s", primary) : 0,
+				 errdetail_internal("%s", primary),
 				 errhint("Call the function again: what is complete is kept.")));
 	ereport(ERROR,
 			(errcode(sqlstate),
-			 primary != NULL ? errmsg_internal("%s", primary) :
-			 errmsg("unexpected answer from source \"%s\": %s",
-					source->server_name,
-					PQresStatus(PQresultStatus(result))),
+			 errmsg_internal("%s", primary),
 			 detail != NULL ? errdetail_internal("%s", detail) : 0,
 			 hint != NULL ? errhint("%s", hint) : 0,
 			 context != NULL ? errcontext("%s", context) : 0,

@@ -24,6 +24,12 @@ typedef enum AnswerKind
 	ANSWER_SNAPSHOT				/* it must be there yet */
 } AnswerKind;
 
+typedef struct ExpectedAnswer
+{
+	AnswerKind	kind;
+	const AnswerShape *shape;	/* NULL: no rows */
+} ExpectedAnswer;
+
 /* The most that may be on its way at a time. */
 #define MAX_ANSWERS		32
 
@@ -32,7 +38,9 @@ struct SourceConnection
 	PGconn	   *connection;		/* NULL once closed */
 	PGresult   *result;			/* being looked at, freed on error */
 	int			nanswers;		/* not received yet, in order */
-	AnswerKind	answers[MAX_ANSWERS];
+	ExpectedAnswer answers[MAX_ANSWERS];
+	Size		arrived;		/* bytes, since something was handed over */
+	Size		arrival_limit;	/* what that may be */
 	char	   *copy_data;		/* libpq's buffer of the last COPY message */
 	bool		copy_starting;	/* COPY was sent, and not answered yet */
 	int			copy_columns;	/* what is expected of the answer */
@@ -41,6 +49,13 @@ struct SourceConnection
 	bool		holds_fd;		/* AcquireExternalFD() succeeded */
 	MemoryContextCallback callback;
 };
+
+/*
+ * A text of the source or of libpq, copied, as it may be shown and stored: in
+ * the database's encoding, bytes that are not valid in it as \xNN, and cut where
+ * it is longer than any message should be.
+ */
+extern char *ftm_source_clean_text(const char *text);
 
 /* Raise the error that is source->result, field by field. */
 extern void ftm_source_report_result_error(SourceConnection *source)
@@ -54,5 +69,8 @@ extern void ftm_source_report_lost_connection(SourceConnection *source)
 extern void ftm_source_report_connect_failure(SourceConnection *source,
 											  const SourceServer *server)
 			pg_attribute_noreturn();
+
+/* Close what is not PostgreSQL's; may be called again. */
+extern void ftm_source_close(SourceConnection *source);
 
 #endif							/* FTM_SOURCE_PRIVATE_H */

@@ -23,6 +23,7 @@
 #include "postgres.h"
 
 #include "port/pg_bswap.h"
+#include "storage/block.h"
 #include "utils/builtins.h"
 
 #include "settings.h"
@@ -87,6 +88,9 @@ ftm_streams_wanted(const TableTask *task, SourceConnection *source,
 	static const char sql[] =
 		"SELECT pg_catalog.pg_relation_size($1::pg_catalog.regclass)"
 		"       / pg_catalog.current_setting('block_size')::pg_catalog.int8";
+	static const AnswerShape shape = {
+		"the size of a table", ONE_ROW, 0, {INTEGER_OR_NULL(0, MaxBlockNumber)}
+	};
 	const char *params[1];
 	RowSet	   *rows;
 	int64		worth;
@@ -95,7 +99,7 @@ ftm_streams_wanted(const TableTask *task, SourceConnection *source,
 	if (ftm_streams == 1 || task->source_table == NULL)
 		return 1;
 	params[0] = task->source_table;
-	rows = ftm_source_query(source, sql, 1, params);
+	rows = ftm_source_query(source, &shape, sql, 1, params);
 	*blocks = ftm_rowset_int64(rows, 0, 0);
 	worth = *blocks / (range_blocks(*blocks) * MIN_RANGES);
 	return (int) Max(1, Min(worth, ftm_streams));

@@ -39,6 +39,10 @@ static const char list_sql[] =
 "    AND pg_catalog.btrim(m ->> k) <> ''" \
 "  ORDER BY n LIMIT 1)"
 
+static const AnswerShape list_shape = {
+	"all users", ANY_ROWS, MAX_LARGE_ANSWER_BYTES, {UUID_COLUMN, BOOL_OR_NULL}
+};
+
 static const char read_sql[] =
 "SELECT j ->> 'id', j ->> 'email', j ->> 'encrypted_password', j ->> 'phone',"
 "       j ->> 'role', j ->> 'aud', j ->> 'created_at', j ->> 'updated_at',"
@@ -60,6 +64,16 @@ static const char read_sql[] =
 " WHERE u.id = ANY ($1::uuid[])"
 " ORDER BY u.created_at NULLS FIRST, u.id";
 
+static const AnswerShape read_shape = {
+	"users", ANY_ROWS, MAX_LARGE_ANSWER_BYTES, {
+		UUID_COLUMN, TEXT_OR_NULL, TEXT_OR_NULL, TEXT_OR_NULL, TEXT_OR_NULL,
+		TEXT_OR_NULL, TEXT_OR_NULL, TEXT_OR_NULL, TEXT_OR_NULL, TEXT_OR_NULL,
+		TEXT_OR_NULL, TEXT_OR_NULL, TEXT_OR_NULL, TEXT_OR_NULL, JSON_OR_NULL,
+		JSON_OR_NULL, TEXT_OR_NULL, TEXT_OR_NULL, BOOL_OR_NULL, BOOL_OR_NULL,
+		BOOL_OR_NULL, BOOL_OR_NULL, BOOL_OR_NULL
+	}
+};
+
 /* The oldest versions kept the account's id in column id. */
 static const char identities_sql[] =
 "SELECT j ->> 'user_id', j ->> 'provider',"
@@ -73,6 +87,13 @@ static const char identities_sql[] =
 " ORDER BY i.last_sign_in_at DESC NULLS LAST, j ->> 'provider',"
 "          j ->> 'provider_id'";
 
+static const AnswerShape identities_shape = {
+	"identities of users", ANY_ROWS, MAX_LARGE_ANSWER_BYTES, {
+		UUID_COLUMN, TEXT_COLUMN, TEXT_OR_NULL, TEXT_OR_NULL, TEXT_OR_NULL,
+		TEXT_OR_NULL
+	}
+};
+
 static const char factors_sql[] =
 "SELECT j ->> 'user_id', j ->> 'factor_type', j ->> 'secret'"
 "  FROM ONLY auth.mfa_factors AS f,"
@@ -81,9 +102,16 @@ static const char factors_sql[] =
 " ORDER BY coalesce((j ->> 'last_challenged_at')::timestamptz, f.updated_at) DESC,"
 "          f.id";
 
+static const AnswerShape factors_shape = {
+	"factors of users", ANY_ROWS, MAX_LARGE_ANSWER_BYTES, {
+		UUID_COLUMN, TEXT_COLUMN, TEXT_OR_NULL
+	}
+};
+
 static bool table_exists(SourceConnection *source, const char *name);
 static char *id_array(const List *keys);
 static SourceUser *user_from_row(RowSet *rows, int row);
+static const SourceUserKey *find_key(const List *keys, const char *id);
 static SourceUser *find_user(const List *users, const char *id);
 static void read_identities(SourceConnection *source, const char *ids,
 							List *users);
@@ -102,12 +130,12 @@ ftm_supauser_list(SourceConnection *source, int *n)
 				 errmsg("the source has no table auth.users"),
 				 errhint("Name a Supabase database, or leave users out with users => false.")));
 
-	rows = ftm_source_query(source, list_sql, 0, NULL);
+	rows = ftm_source_query(source, &list_shape, list_sql, 0, NULL);
 	keys = palloc_extended(sizeof(SourceUserKey) * Max(1, (Size) rows->nrows),
 						   MCXT_ALLOC_HUGE);
 	for (int row = 0; row < rows->nrows; row++)
 	{
-		keys[row].id = ftm_rowset_value(rows, row, 0);
+		keys[row].id = ftm_rowset_text(rows, row, 0);
 		keys[row].shares_email = ftm_rowset_bool(rows, row, 1);
 	}
 	*n = rows->nrows;
@@ -117,9 +145,12 @@ ftm_supauser_list(SourceConnection *source, int *n)
 static bool
 table_exists(SourceConnection *source, const char *name)
 {
+	static const AnswerShape shape = {
+		"a table", ONE_ROW, 0, {BOOL_COLUMN}
+	};
 	RowSet	   *rows;
 
-	rows = ftm_source_query(source,
+	rows = ftm_source_query(source, &shape,
 							"SELECT pg_catalog.to_regclass($1) IS NOT NULL",
 							1, &name);
 	return ftm_rowset_bool(rows, 0, 0);
@@ -129,19 +160,18 @@ List *
 ftm_supauser_read(SourceConnection *source, const List *keys)
 {
 	const char *ids = id_array(keys);
-	RowSet	   *rows = ftm_source_query(source, read_sql, 1, &ids);
+	RowSet	   *rows = ftm_source_query(source, &read_shape, read_sql, 1, &ids);
 	List	   *users = NIL;
-	ListCell   *lc;
 
 	for (int row = 0; row < rows->nrows; row++)
-		users = lappend(users, user_from_row(rows, row));
-	foreach(lc, keys)
 	{
-		SourceUserKey *key = lfirst(lc);
-		SourceUser *user = find_user(users, key->id);
+		SourceUser *user = user_from_row(rows, row);
+		const SourceUserKey *key = find_key(keys, user->id);
 
-		if (user != NULL)
-			user->shares_email = key->shares_email;
+		if (key == NULL || find_user(users, user->id) != NULL)
+			ftm_source_refuse(source, "A user was not asked for, or is there twice.");
+		user->shares_email = key->shares_email;
+		users = lappend(users, user);
 	}
 	read_identities(source, ids, users);
 	if (table_exists(source, "auth.mfa_factors"))
@@ -199,6 +229,21 @@ user_from_row(RowSet *rows, int row)
 	return user;
 }
 
+static const SourceUserKey *
+find_key(const List *keys, const char *id)
+{
+	ListCell   *lc;
+
+	foreach(lc, keys)
+	{
+		const SourceUserKey *key = lfirst(lc);
+
+		if (strcmp(key->id, id) == 0)
+			return key;
+	}
+	return NULL;
+}
+
 /*
  * Batches are small: no hash needed.
  */
@@ -220,17 +265,17 @@ find_user(const List *users, const char *id)
 static void
 read_identities(SourceConnection *source, const char *ids, List *users)
 {
-	RowSet	   *rows = ftm_source_query(source, identities_sql, 1, &ids);
+	RowSet	   *rows = ftm_source_query(source, &identities_shape, identities_sql, 1, &ids);
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
-		SourceUser *user = find_user(users, ftm_rowset_value(rows, row, 0));
+		SourceUser *user = find_user(users, ftm_rowset_text(rows, row, 0));
 		SourceIdentity *identity;
 
 		if (user == NULL)
 			continue;
 		identity = palloc0(sizeof(SourceIdentity));
-		identity->provider = ftm_rowset_value(rows, row, 1);
+		identity->provider = ftm_rowset_text(rows, row, 1);
 		identity->provider_id = text_value(rows, row, 2);
 		identity->email = text_value(rows, row, 3);
 		identity->azure_oid = text_value(rows, row, 4);
@@ -242,12 +287,12 @@ read_identities(SourceConnection *source, const char *ids, List *users)
 static void
 read_factors(SourceConnection *source, const char *ids, List *users)
 {
-	RowSet	   *rows = ftm_source_query(source, factors_sql, 1, &ids);
+	RowSet	   *rows = ftm_source_query(source, &factors_shape, factors_sql, 1, &ids);
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
-		SourceUser *user = find_user(users, ftm_rowset_value(rows, row, 0));
-		const char *type = ftm_rowset_value(rows, row, 1);
+		SourceUser *user = find_user(users, ftm_rowset_text(rows, row, 0));
+		const char *type = ftm_rowset_text(rows, row, 1);
 		char	   *secret = text_value(rows, row, 2);
 
 		if (user == NULL)

@@ -190,7 +190,8 @@ ftm_verify_table(SourceConnection *source, const char *table_name,
 
 	/* Both servers work at the same time. */
 	if (source != NULL)
-		ftm_source_send_query(source, checksum->source_sql, 0, NULL);
+		ftm_source_send_query(source, &ftm_checksum_shape,
+							  checksum->source_sql, 0, NULL);
 	target_answer = ftm_target_query(checksum->target_sql, 0, NULL);
 	wrong_generated = count_wrong_generated(checksum);
 	if (source != NULL)

@@ -61,6 +61,10 @@
 	" WHERE a.attrelid = ANY ($1::pg_catalog.oid[])" \
 	" AND a.attnum > 0 AND NOT a.attisdropped" \
 	" ORDER BY a.attrelid, a.attnum"
+#define COLUMNS_SHAPE \
+	{"definitions of columns", ANY_ROWS, 0, { \
+		OID_COLUMN, TEXT_COLUMN, BOOL_COLUMN, BOOL_COLUMN, BOOL_COLUMN, \
+		TEXT_OR_NULL, TEXT_OR_NULL, TEXT_COLUMN, TEXTS_OR_NULL}}
 
 enum
 {
@@ -102,6 +106,10 @@ enum
 	" JOIN pg_catalog.pg_constraint k ON k.conrelid = m.oid" \
 	" WHERE k.contype IN ('c', 'p', 'u', 'x')" \
 	" ORDER BY 1, 2, 3"
+#define OBJECTS_SHAPE \
+	{"indexes and constraints", ANY_ROWS, 0, { \
+		OID_COLUMN, BOOL_COLUMN, TEXT_COLUMN, BOOL_COLUMN, BOOL_COLUMN, \
+		TEXT_COLUMN}}
 
 enum
 {
@@ -116,6 +124,9 @@ enum
 /* Names of the two in an export. */
 #define COLUMNS_QUESTION	"column definitions"
 #define OBJECTS_QUESTION	"indexes and constraints"
+
+static const AnswerShape columns_shape = COLUMNS_SHAPE;
+static const AnswerShape objects_shape = OBJECTS_SHAPE;
 
 /* Both ends' catalogs, as far as they matter here. */
 typedef struct Schemas
@@ -186,10 +197,10 @@ ftm_verify_schema_record(List *tables, SourceConnection *source,
 						 ((CatalogTable *) lfirst(lc))->oid);
 	appendStringInfoString(&oids, oids.len > 0 ? "}" : "{}");
 	ftm_record_add(record, COLUMNS_QUESTION,
-				   ftm_source_query(source, COLUMNS_SQL, 1,
+				   ftm_source_query(source, &columns_shape, COLUMNS_SQL, 1,
 									(const char *const *) &oids.data));
 	ftm_record_add(record, OBJECTS_QUESTION,
-				   ftm_source_query(source, OBJECTS_SQL, 1,
+				   ftm_source_query(source, &objects_shape, OBJECTS_SQL, 1,
 									(const char *const *) &oids.data));
 }
 
@@ -250,16 +261,18 @@ read_schemas(Schemas *schemas, const MigrationPlan *plan,
 	/* Both servers work at the same time. */
 	if (record == NULL)
 	{
-		ftm_source_send_query(source, COLUMNS_SQL, 1, &source_oids);
-		ftm_source_send_query(source, OBJECTS_SQL, 1, &source_oids);
+		ftm_source_send_query(source, &columns_shape, COLUMNS_SQL,
+							  1, &source_oids);
+		ftm_source_send_query(source, &objects_shape, OBJECTS_SQL,
+							  1, &source_oids);
 	}
 	schemas->target_columns = ftm_target_query(COLUMNS_SQL, 1, &target_oids);
 	schemas->target_objects = ftm_target_query(OBJECTS_SQL, 1, &target_oids);
 	schemas->source_columns = record != NULL ?
-		ftm_record_answer(record, COLUMNS_QUESTION) :
+		ftm_record_answer(record, COLUMNS_QUESTION, &columns_shape) :
 		ftm_source_receive(source);
 	schemas->source_objects = record != NULL ?
-		ftm_record_answer(record, OBJECTS_QUESTION) :
+		ftm_record_answer(record, OBJECTS_QUESTION, &objects_shape) :
 		ftm_source_receive(source);
 }
 
