@@ -43,8 +43,9 @@ typedef struct CatalogType
 								 * order; enums: labels in order; domains:
 								 * base type, NOT NULL, checks; ranges:
 								 * subtype; arrays: the element's; NULL for
-								 * others.  What is nested is spelled out, so
-								 * two ends agree if the texts are equal. */
+								 * others.  What is nested is spelled out where
+								 * it comes first, so two ends agree if the
+								 * texts are equal. */
 	bool		binary_safe;	/* binary output here can be read by the same
 								 * type elsewhere: no reg* or xml inside, send
 								 * and receive functions, no extension */

@@ -6,6 +6,11 @@
  * The query gives one row per type; what a type is made of is followed here,
  * so that a composite in an array in a domain is described to its end.
  *
+ * Whoever may create types, on either end, decides how they are nested.  So
+ * each is described once, however often it occurs; within a definition each is
+ * spelled out where it comes first, and has only its name behind that; and all
+ * definitions together are bounded.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -44,35 +49,67 @@ enum
 	TYPE_ATTRIBUTE_DISPLAYS
 };
 
-typedef struct TypeRow
+/* What all definitions of one catalog may take, in bytes. */
+#define MAX_DEFINITIONS		((Size) 64 * 1024 * 1024)
+
+typedef enum TypeState
+{
+	TYPE_UNKNOWN,				/* asked for, but its row is not there */
+	TYPE_READ,
+	TYPE_IN_HAND,				/* being described */
+	TYPE_DESCRIBED
+} TypeState;
+
+/* A type by itself, whatever column has it. */
+typedef struct TypeEntry
 {
 	Oid			oid;			/* hash key */
+	TypeState	state;
 	const RowSet *rows;
 	int			row;
-} TypeRow;
+	uint32		mentioned;		/* in which definition last */
+	char	   *definition;		/* as in CatalogType, and these, too */
+	char	   *extension;
+	bool		binary_safe;
+	CatalogType *base;
+} TypeEntry;
 
 struct TypeTable
 {
 	int			version;
 	HTAB	   *by_oid;
+	List	   *unexamined;		/* of TypeEntry: their parts may be missing */
+	uint32		definitions;	/* written so far */
+	Size		definition_bytes;
 };
 
-static void describe_domain(TypeTable *types, const TypeRow *entry,
-							CatalogType *type);
-static void describe_composite(TypeTable *types, const TypeRow *entry,
-							   CatalogType *type);
-static void describe_enum(const TypeRow *entry, CatalogType *type);
-static bool crosses_servers(const CatalogType *type, int version);
-static void append_type(StringInfo text, const CatalogType *type);
+static TypeEntry *enter_type(TypeTable *types, Oid oid);
+static TypeEntry *find_type(TypeTable *types, Oid oid);
+static List *parts_of(const TypeEntry *entry);
+static char *value_of(const TypeEntry *entry, int column);
+static TypeEntry *element_of(TypeTable *types, const TypeEntry *entry);
+static char kind_of(const TypeEntry *entry);
+static void describe(TypeTable *types, TypeEntry *entry);
+static void describe_base(TypeTable *types, TypeEntry *entry);
+static bool crosses_servers(const TypeEntry *entry, int version);
+static char *definition_of(TypeTable *types, TypeEntry *entry);
+static bool has_definition(TypeTable *types, const TypeEntry *entry);
+static void append_definition(TypeTable *types, StringInfo text,
+							  TypeEntry *entry);
+static void append_attributes(TypeTable *types, StringInfo text,
+							  const TypeEntry *entry);
+static void append_labels(StringInfo text, const TypeEntry *entry);
+static void append_part(TypeTable *types, StringInfo text, Oid oid,
+						const char *display);
 
 TypeTable *
 ftm_catalog_type_table(int version)
 {
-	TypeTable  *types = palloc(sizeof(TypeTable));
+	TypeTable  *types = palloc0(sizeof(TypeTable));
 	HASHCTL		control = {0};
 
 	control.keysize = sizeof(Oid);
-	control.entrysize = sizeof(TypeRow);
+	control.entrysize = sizeof(TypeEntry);
 	control.hcxt = CurrentMemoryContext;
 	types->version = version;
 	types->by_oid = hash_create("ftmigrate types", 64, &control,
@@ -80,16 +117,36 @@ ftm_catalog_type_table(int version)
 	return types;
 }
 
+/* The entry for a type, which is unknown if it was not there yet. */
+static TypeEntry *
+enter_type(TypeTable *types, Oid oid)
+{
+	bool		found;
+	TypeEntry  *entry = hash_search(types->by_oid, &oid, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		memset(entry, 0, sizeof(TypeEntry));
+		entry->oid = oid;
+	}
+	return entry;
+}
+
 void
 ftm_catalog_type_add(TypeTable *types, const RowSet *rows)
 {
 	for (int row = 0; row < rows->nrows; row++)
 	{
-		Oid			oid = atooid(ftm_rowset_text(rows, row, TYPE_OID));
-		TypeRow    *entry = hash_search(types->by_oid, &oid, HASH_ENTER, NULL);
+		TypeEntry  *entry = enter_type(types,
+									   ftm_rowset_oid(rows, row, TYPE_OID));
 
+		CHECK_FOR_INTERRUPTS();
+		if (entry->state != TYPE_UNKNOWN)
+			continue;
+		entry->state = TYPE_READ;
 		entry->rows = rows;
 		entry->row = row;
+		types->unexamined = lappend(types->unexamined, entry);
 	}
 }
 
@@ -97,185 +154,182 @@ List *
 ftm_catalog_type_missing(TypeTable *types)
 {
 	List	   *missing = NIL;
-	HASH_SEQ_STATUS scan;
-	TypeRow    *entry;
+	ListCell   *lc;
+	ListCell   *lc2;
 
-	hash_seq_init(&scan, types->by_oid);
-	while ((entry = hash_seq_search(&scan)) != NULL)
+	foreach(lc, types->unexamined)
 	{
-		List	   *parts;
-		ListCell   *lc;
-
-		parts = ftm_catalog_text_array(ftm_rowset_value(entry->rows, entry->row,
-														TYPE_ATTRIBUTE_TYPES));
-		parts = lappend(parts, ftm_rowset_value(entry->rows, entry->row,
-												TYPE_ELEMENT));
-		parts = lappend(parts, ftm_rowset_value(entry->rows, entry->row,
-												TYPE_BASE));
-		parts = lappend(parts, ftm_rowset_value(entry->rows, entry->row,
-												TYPE_SUBTYPE));
-		foreach(lc, parts)
+		CHECK_FOR_INTERRUPTS();
+		foreach(lc2, parts_of(lfirst(lc)))
 		{
-			Oid			oid = lfirst(lc) != NULL ? atooid(lfirst(lc)) : InvalidOid;
+			Oid			oid = atooid(lfirst(lc2));
+			bool		found;
 
-			if (OidIsValid(oid) &&
-				hash_search(types->by_oid, &oid, HASH_FIND, NULL) == NULL)
-				missing = lappend(missing, lfirst(lc));
+			if (!OidIsValid(oid))
+				continue;
+			(void) hash_search(types->by_oid, &oid, HASH_FIND, &found);
+			if (found)
+				continue;
+			(void) enter_type(types, oid);
+			missing = lappend(missing, lfirst(lc2));
 		}
 	}
+	list_free(types->unexamined);
+	types->unexamined = NIL;
 	return missing;
+}
+
+/* OIDs (char *) of the types that a type consists of; "0" may be among them. */
+static List *
+parts_of(const TypeEntry *entry)
+{
+	static const int columns[] = {TYPE_ELEMENT, TYPE_BASE, TYPE_SUBTYPE};
+	List	   *parts;
+
+	parts = ftm_catalog_text_array(value_of(entry, TYPE_ATTRIBUTE_TYPES));
+	for (int i = 0; i < (int) lengthof(columns); i++)
+	{
+		char	   *oid = value_of(entry, columns[i]);
+
+		if (oid != NULL)
+			parts = lappend(parts, oid);
+	}
+	return parts;
+}
+
+static char *
+value_of(const TypeEntry *entry, int column)
+{
+	return ftm_rowset_value(entry->rows, entry->row, column);
+}
+
+/* A type whose row is there. */
+static TypeEntry *
+find_type(TypeTable *types, Oid oid)
+{
+	TypeEntry  *entry = hash_search(types->by_oid, &oid, HASH_FIND, NULL);
+
+	if (entry == NULL || entry->state == TYPE_UNKNOWN)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("a column or type is of type %u, which is not in pg_type",
+						oid)));
+	return entry;
+}
+
+/* Of an array; NULL if the type is none.  There are no arrays of arrays. */
+static TypeEntry *
+element_of(TypeTable *types, const TypeEntry *entry)
+{
+	TypeEntry  *element;
+
+	if (value_of(entry, TYPE_ELEMENT) == NULL)
+		return NULL;
+	element = find_type(types, ftm_rowset_oid(entry->rows, entry->row,
+											  TYPE_ELEMENT));
+	if (value_of(element, TYPE_ELEMENT) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("type %u is an array of arrays", entry->oid)));
+	return element;
+}
+
+static char
+kind_of(const TypeEntry *entry)
+{
+	return ftm_rowset_text(entry->rows, entry->row, TYPE_TYPTYPE)[0];
 }
 
 CatalogType *
 ftm_catalog_type(TypeTable *types, Oid oid, int32 typmod, const char *display)
 {
-	TypeRow    *entry = hash_search(types->by_oid, &oid, HASH_FIND, NULL);
+	TypeEntry  *entry = find_type(types, oid);
+	TypeEntry  *element = element_of(types, entry);
 	CatalogType *type = palloc0(sizeof(CatalogType));
-	const RowSet *rows;
-	int			row;
-	char	   *element;
-	char	   *subtype;
 
-	check_stack_depth();
-	if (entry == NULL)
-		elog(ERROR, "type %u is not in the catalog that was read", oid);
-	rows = entry->rows;
-	row = entry->row;
-
-	type->schema = ftm_rowset_text(rows, row, TYPE_SCHEMA);
-	type->name = ftm_rowset_text(rows, row, TYPE_NAME);
+	describe(types, entry);
+	type->schema = ftm_rowset_text(entry->rows, entry->row, TYPE_SCHEMA);
+	type->name = ftm_rowset_text(entry->rows, entry->row, TYPE_NAME);
 	type->typmod = typmod;
 	type->display = pstrdup(display);
-	type->typtype = ftm_rowset_text(rows, row, TYPE_TYPTYPE)[0];
-	type->extension = ftm_rowset_value(rows, row, TYPE_EXTENSION);
+	type->typtype = kind_of(entry);
+	type->extension = entry->extension;
+	type->definition = entry->definition;
+	type->binary_safe = entry->binary_safe;
 	type->base_schema = type->schema;
 	type->base_name = type->name;
 	type->base_typmod = typmod;
-	type->binary_safe = ftm_rowset_bool(rows, row, TYPE_HAS_BINARY);
-
-	element = ftm_rowset_value(rows, row, TYPE_ELEMENT);
-	subtype = ftm_rowset_value(rows, row, TYPE_SUBTYPE);
 	if (element != NULL)
 	{
 		type->is_array = true;
-		type->element = ftm_catalog_type(types, atooid(element), typmod,
-										 display);
-		type->extension = type->element->extension;
-		type->definition = type->element->definition;
-		type->binary_safe &= type->element->binary_safe;
+		type->element = ftm_catalog_type(types, element->oid, typmod, display);
 	}
-	else if (subtype != NULL)
+	else if (entry->base != NULL)
 	{
-		CatalogType *part = ftm_catalog_type(types, atooid(subtype), -1, "");
-		StringInfoData text;
-
-		initStringInfo(&text);
-		append_type(&text, part);
-		type->definition = text.data;
-		type->binary_safe &= part->binary_safe;
+		type->base = entry->base;
+		type->base_schema = entry->base->base_schema;
+		type->base_name = entry->base->base_name;
+		type->base_typmod = entry->base->base_typmod;
 	}
-	else if (type->typtype == TYPTYPE_DOMAIN)
-		describe_domain(types, entry, type);
-	else if (type->typtype == TYPTYPE_COMPOSITE)
-		describe_composite(types, entry, type);
 	else if (type->typtype == TYPTYPE_ENUM)
-		describe_enum(entry, type);
-	type->binary_safe &= crosses_servers(type, types->version);
+		type->labels = ftm_catalog_text_array(value_of(entry, TYPE_LABELS));
 	return type;
 }
 
+/*
+ * What is true of the type wherever it occurs, found out once.
+ */
 static void
-describe_domain(TypeTable *types, const TypeRow *entry, CatalogType *type)
+describe(TypeTable *types, TypeEntry *entry)
 {
-	const RowSet *rows = entry->rows;
-	int			row = entry->row;
-	CatalogType *base;
-	StringInfoData text;
+	TypeEntry  *element;
 	ListCell   *lc;
 
-	base = ftm_catalog_type(types,
-							atooid(ftm_rowset_text(rows, row, TYPE_BASE)),
-							(int32) ftm_rowset_int64(rows, row,
-													 TYPE_BASE_TYPMOD),
-							ftm_rowset_text(rows, row, TYPE_BASE_DISPLAY));
-	type->base = base;
-	type->base_schema = base->base_schema;
-	type->base_name = base->base_name;
-	type->base_typmod = base->base_typmod;
-	type->binary_safe &= base->binary_safe;
-
-	initStringInfo(&text);
-	append_type(&text, base);
-	if (ftm_rowset_bool(rows, row, TYPE_NOT_NULL))
-		appendStringInfoString(&text, " NOT NULL");
-	foreach(lc, ftm_catalog_text_array(ftm_rowset_value(rows, row,
-														TYPE_CHECKS)))
-		appendStringInfo(&text, " %s", (char *) lfirst(lc));
-	type->definition = text.data;
-}
-
-static void
-describe_composite(TypeTable *types, const TypeRow *entry, CatalogType *type)
-{
-	const RowSet *rows = entry->rows;
-	int			row = entry->row;
-	List	   *names;
-	List	   *oids;
-	List	   *typmods;
-	List	   *displays;
-	StringInfoData text;
-
-	names = ftm_catalog_text_array(ftm_rowset_value(rows, row,
-													TYPE_ATTRIBUTE_NAMES));
-	oids = ftm_catalog_text_array(ftm_rowset_value(rows, row,
-												   TYPE_ATTRIBUTE_TYPES));
-	typmods = ftm_catalog_text_array(ftm_rowset_value(rows, row,
-													  TYPE_ATTRIBUTE_TYPMODS));
-	displays = ftm_catalog_text_array(ftm_rowset_value(rows, row,
-													   TYPE_ATTRIBUTE_DISPLAYS));
-
-	if (list_length(oids) != list_length(names) ||
-		list_length(typmods) != list_length(names) ||
-		list_length(displays) != list_length(names))
+	check_stack_depth();
+	CHECK_FOR_INTERRUPTS();
+	if (entry->state == TYPE_DESCRIBED)
+		return;
+	if (entry->state == TYPE_IN_HAND)
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 errmsg("the attributes of composite type %s are incomplete",
-						type->name)));
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("type %u consists of itself", entry->oid)));
+	entry->state = TYPE_IN_HAND;
 
-	initStringInfo(&text);
-	appendStringInfoChar(&text, '(');
-	for (int i = 0; i < list_length(names); i++)
+	entry->extension = value_of(entry, TYPE_EXTENSION);
+	entry->binary_safe = ftm_rowset_bool(entry->rows, entry->row,
+										 TYPE_HAS_BINARY);
+	foreach(lc, parts_of(entry))
 	{
-		CatalogType *part;
+		Oid			oid = atooid(lfirst(lc));
 
-		part = ftm_catalog_type(types, atooid(list_nth(oids, i)),
-								(int32) strtol(list_nth(typmods, i), NULL, 10),
-								list_nth(displays, i));
-		appendStringInfo(&text, "%s%s ", i > 0 ? ", " : "",
-						 quote_identifier(list_nth(names, i)));
-		append_type(&text, part);
-		type->binary_safe &= part->binary_safe;
+		if (!OidIsValid(oid))
+			continue;
+		describe(types, find_type(types, oid));
+		entry->binary_safe &= find_type(types, oid)->binary_safe;
 	}
-	appendStringInfoChar(&text, ')');
-	type->definition = text.data;
+	element = element_of(types, entry);
+	if (element != NULL)
+		entry->extension = element->extension;
+	else if (kind_of(entry) == TYPTYPE_DOMAIN)
+		describe_base(types, entry);
+	entry->binary_safe &= crosses_servers(entry, types->version);
+	entry->definition = element != NULL ? element->definition :
+		definition_of(types, entry);
+	entry->state = TYPE_DESCRIBED;
 }
 
 static void
-describe_enum(const TypeRow *entry, CatalogType *type)
+describe_base(TypeTable *types, TypeEntry *entry)
 {
-	StringInfoData text;
-	ListCell   *lc;
+	const RowSet *rows = entry->rows;
+	int			row = entry->row;
 
-	type->labels = ftm_catalog_text_array(ftm_rowset_value(entry->rows,
-														   entry->row,
-														   TYPE_LABELS));
-	initStringInfo(&text);
-	appendStringInfoChar(&text, '{');
-	foreach(lc, type->labels)
-		appendStringInfo(&text, "%s%s", foreach_current_index(lc) > 0 ? ", " : "",
-						 quote_literal_cstr(lfirst(lc)));
-	appendStringInfoChar(&text, '}');
-	type->definition = text.data;
+	entry->base = ftm_catalog_type(types,
+								   ftm_rowset_oid(rows, row, TYPE_BASE),
+								   (int32) ftm_rowset_int64(rows, row,
+															TYPE_BASE_TYPMOD),
+								   ftm_rowset_text(rows, row,
+												   TYPE_BASE_DISPLAY));
 }
 
 /*
@@ -287,28 +341,145 @@ describe_enum(const TypeRow *entry, CatalogType *type)
  * An extension's type may have changed its format between two versions.
  */
 static bool
-crosses_servers(const CatalogType *type, int version)
+crosses_servers(const TypeEntry *entry, int version)
 {
-	if (type->extension != NULL)
+	const char *name = ftm_rowset_text(entry->rows, entry->row, TYPE_NAME);
+
+	if (entry->extension != NULL)
 		return false;
-	if (strcmp(type->schema, "pg_catalog") != 0)
+	if (strcmp(ftm_rowset_text(entry->rows, entry->row, TYPE_SCHEMA),
+			   "pg_catalog") != 0)
 		return true;
-	if (strcmp(type->name, "interval") == 0)
+	if (strcmp(name, "interval") == 0)
 		return version < 170000;
-	return strncmp(type->name, "reg", 3) != 0 &&
-		strcmp(type->name, "xml") != 0;
+	return strncmp(name, "reg", 3) != 0 && strcmp(name, "xml") != 0;
+}
+
+/* NULL if there is nothing to be said. */
+static char *
+definition_of(TypeTable *types, TypeEntry *entry)
+{
+	StringInfoData text;
+
+	if (!has_definition(types, entry))
+		return NULL;
+	initStringInfo(&text);
+	entry->mentioned = ++types->definitions;
+	append_definition(types, &text, entry);
+	types->definition_bytes += text.len;
+	return text.data;
+}
+
+static bool
+has_definition(TypeTable *types, const TypeEntry *entry)
+{
+	const TypeEntry *element = element_of(types, entry);
+	char		kind = kind_of(element != NULL ? element : entry);
+
+	return kind == TYPTYPE_DOMAIN || kind == TYPTYPE_COMPOSITE ||
+		kind == TYPTYPE_ENUM ||
+		value_of(element != NULL ? element : entry, TYPE_SUBTYPE) != NULL;
+}
+
+/* Of a type that is no array. */
+static void
+append_definition(TypeTable *types, StringInfo text, TypeEntry *entry)
+{
+	const RowSet *rows = entry->rows;
+	int			row = entry->row;
+	ListCell   *lc;
+
+	check_stack_depth();
+	CHECK_FOR_INTERRUPTS();
+	if (types->definition_bytes + text->len > MAX_DEFINITIONS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the definitions of types take more than %zu MB",
+						MAX_DEFINITIONS / (1024 * 1024))));
+	if (value_of(entry, TYPE_SUBTYPE) != NULL)
+		append_part(types, text, ftm_rowset_oid(rows, row, TYPE_SUBTYPE), "");
+	else if (kind_of(entry) == TYPTYPE_DOMAIN)
+	{
+		append_part(types, text, ftm_rowset_oid(rows, row, TYPE_BASE),
+					ftm_rowset_text(rows, row, TYPE_BASE_DISPLAY));
+		if (ftm_rowset_bool(rows, row, TYPE_NOT_NULL))
+			appendStringInfoString(text, " NOT NULL");
+		foreach(lc, ftm_catalog_text_array(value_of(entry, TYPE_CHECKS)))
+			appendStringInfo(text, " %s", (char *) lfirst(lc));
+	}
+	else if (kind_of(entry) == TYPTYPE_COMPOSITE)
+		append_attributes(types, text, entry);
+	else
+		append_labels(text, entry);
 }
 
 static void
-append_type(StringInfo text, const CatalogType *type)
+append_attributes(TypeTable *types, StringInfo text, const TypeEntry *entry)
 {
-	if (type->display[0] != '\0')
-		appendStringInfoString(text, type->display);
+	List	   *names;
+	List	   *oids;
+	List	   *displays;
+
+	names = ftm_catalog_text_array(value_of(entry, TYPE_ATTRIBUTE_NAMES));
+	oids = ftm_catalog_text_array(value_of(entry, TYPE_ATTRIBUTE_TYPES));
+	displays = ftm_catalog_text_array(value_of(entry, TYPE_ATTRIBUTE_DISPLAYS));
+	if (list_length(oids) != list_length(names) ||
+		list_length(displays) != list_length(names))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("the attributes of composite type %s are incomplete",
+						ftm_rowset_text(entry->rows, entry->row, TYPE_NAME))));
+
+	appendStringInfoChar(text, '(');
+	for (int i = 0; i < list_length(names); i++)
+	{
+		appendStringInfo(text, "%s%s ", i > 0 ? ", " : "",
+						 quote_identifier(list_nth(names, i)));
+		append_part(types, text, atooid(list_nth(oids, i)),
+					list_nth(displays, i));
+	}
+	appendStringInfoChar(text, ')');
+}
+
+static void
+append_labels(StringInfo text, const TypeEntry *entry)
+{
+	ListCell   *lc;
+
+	appendStringInfoChar(text, '{');
+	foreach(lc, ftm_catalog_text_array(value_of(entry, TYPE_LABELS)))
+		appendStringInfo(text, "%s%s", foreach_current_index(lc) > 0 ? ", " : "",
+						 quote_literal_cstr(lfirst(lc)));
+	appendStringInfoChar(text, '}');
+}
+
+/*
+ * A type within a definition: its name, and its own definition where it comes
+ * first.
+ */
+static void
+append_part(TypeTable *types, StringInfo text, Oid oid, const char *display)
+{
+	TypeEntry  *entry = find_type(types, oid);
+	TypeEntry  *element = element_of(types, entry);
+	TypeEntry  *defined = element != NULL ? element : entry;
+
+	if (display[0] != '\0')
+		appendStringInfoString(text, display);
 	else
-		appendStringInfo(text, "%s.%s", quote_identifier(type->schema),
-						 quote_identifier(type->name));
-	if (type->definition != NULL)
-		appendStringInfo(text, " %s", type->definition);
+		appendStringInfo(text, "%s.%s",
+						 quote_identifier(ftm_rowset_text(entry->rows,
+														  entry->row,
+														  TYPE_SCHEMA)),
+						 quote_identifier(ftm_rowset_text(entry->rows,
+														  entry->row,
+														  TYPE_NAME)));
+	if (!has_definition(types, defined) ||
+		defined->mentioned == types->definitions)
+		return;
+	defined->mentioned = types->definitions;
+	appendStringInfoChar(text, ' ');
+	append_definition(types, text, defined);
 }
 
 List *

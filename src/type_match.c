@@ -22,10 +22,14 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "type_match.h"
+
+/* What an obstacle quotes of a definition, in bytes. */
+#define MAX_SHOWN_DEFINITION	1000
 
 /* Built-in types whose every value is a value of the other, as text. */
 static const struct
@@ -41,6 +45,7 @@ static const struct
 };
 
 static bool same_type(const CatalogType *source, const CatalogType *target);
+static char *shown_definition(const CatalogType *type);
 static TypeMatch match_same_type(const CatalogType *source,
 								 const CatalogType *target);
 static TypeMatch match_other_type(const CatalogType *source,
@@ -98,6 +103,23 @@ same_type(const CatalogType *source, const CatalogType *target)
 	return strcmp(source->schema, target->schema) == 0;
 }
 
+/* Each column with the type has the text, so it may not be of any length. */
+static char *
+shown_definition(const CatalogType *type)
+{
+	int			length;
+
+	if (type->definition == NULL)
+		return "something else";
+	length = (int) strlen(type->definition);
+	if (length <= MAX_SHOWN_DEFINITION)
+		return type->definition;
+	return psprintf("%.*s ...",
+					pg_mbcliplen(type->definition, length,
+								 MAX_SHOWN_DEFINITION),
+					type->definition);
+}
+
 static TypeMatch
 match_same_type(const CatalogType *source, const CatalogType *target)
 {
@@ -117,12 +139,13 @@ match_same_type(const CatalogType *source, const CatalogType *target)
 	}
 	else if (source->typtype != target->typtype ||
 			 (source->definition != NULL &&
-			  strcmp(source->definition, target->definition) != 0))
+			  (target->definition == NULL ||
+			   strcmp(source->definition, target->definition) != 0)))
 	{
 		match.lossless = false;
 		match.obstacle = psprintf("the type is %s in the source and %s in the target",
-								  source->definition != NULL ? source->definition : "something else",
-								  target->definition != NULL ? target->definition : "something else");
+								  shown_definition(source),
+								  shown_definition(target));
 	}
 	return match;
 }
