@@ -21,6 +21,14 @@
 #endif
 
 /*
+ * That a function does not return was said by pg_attribute_noreturn(), after
+ * its declaration, before 18.
+ */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn		__attribute__((noreturn))
+#endif
+
+/*
  * The wait event shown in pg_stat_activity.  Custom names came with 17; they
  * are allocated at first use, since _PG_init() may run without shared memory.
  */
@@ -161,6 +169,15 @@ ftm_wait_event(void)
 #else
 #define ftm_make_json_lexer(json, length, encoding, need_escapes) \
 	makeJsonLexContextCstringLen(json, length, encoding, need_escapes)
+#endif
+
+/* Bytes are encoded as base64 since 18, what was called characters before. */
+#if PG_VERSION_NUM >= 180000
+#define ftm_base64_encode(bytes, length, base64, base64_length) \
+	pg_b64_encode(bytes, length, base64, base64_length)
+#else
+#define ftm_base64_encode(bytes, length, base64, base64_length) \
+	pg_b64_encode((const char *) (bytes), length, base64, base64_length)
 #endif
 
 #endif							/* FTM_COMPAT_H */

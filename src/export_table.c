@@ -25,6 +25,7 @@
 #include "utils/timestamp.h"
 
 #include "checksum.h"
+#include "compat.h"
 #include "export_table.h"
 #include "task.h"
 
@@ -49,8 +50,7 @@ static void write_rows(SourceConnection *source, CopyReader *reader);
 static size_t write_units(CopyReader *reader, const char *data, size_t length);
 static size_t read_header(CopyReader *reader, const char *data, size_t length);
 static size_t write_row(CopyReader *reader, const char *data, size_t length);
-static void raise_broken_stream(const CopyReader *reader)
-			pg_attribute_noreturn();
+pg_noreturn static void raise_broken_stream(const CopyReader *reader);
 
 static bool
 is_builtin(const CatalogType *type)

@@ -37,8 +37,8 @@ static void read_page(Relation rel, const IndexKey *key, IndexSort *sort,
 					  Buffer buffer, TupleTableSlot *slot);
 static double write_index(Relation rel, Relation index, IndexKey *key,
 						  IndexSort *sort);
-static void raise_duplicate(Relation rel, Relation index, IndexKey *key,
-							const uint64 *entry) pg_attribute_noreturn();
+pg_noreturn static void raise_duplicate(Relation rel, Relation index,
+										IndexKey *key, const uint64 *entry);
 static void report_phase(int phase);
 
 /*

@@ -37,6 +37,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "json_file.h"
 
 /* Behind the number of the process that writes the file. */
@@ -72,7 +73,7 @@ static void deflate_bytes(JsonFile *file, const void *data, size_t length,
 						  int flush);
 static void write_bytes(JsonFile *file, const char *data, size_t length);
 static void flush_buffer(JsonFile *file);
-static void raise_hash_error(JsonFile *file) pg_attribute_noreturn();
+pg_noreturn static void raise_hash_error(JsonFile *file);
 
 char *
 ftm_json_output_directory(const char *name)

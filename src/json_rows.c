@@ -102,9 +102,8 @@ static bool read_object(JsonRows *rows);
 static void parse_object(JsonRows *rows);
 static void append_row(JsonRows *rows);
 
-static void
-raise_at(const JsonRows *rows, const JsonPlace *place, const char *message)
-			pg_attribute_noreturn();
+pg_noreturn static void
+raise_at(const JsonRows *rows, const JsonPlace *place, const char *message);
 
 static void
 raise_at(const JsonRows *rows, const JsonPlace *place, const char *message)
@@ -374,9 +373,8 @@ read_object(JsonRows *rows)
 	}
 }
 
-static void
-raise_in_object(const JsonRows *rows, const char *text, const char *message)
-			pg_attribute_noreturn();
+pg_noreturn static void
+raise_in_object(const JsonRows *rows, const char *text, const char *message);
 
 /*
  * text points into the object.  Columns are counted in characters, and bytes
@@ -403,10 +401,9 @@ raise_in_object(const JsonRows *rows, const char *text, const char *message)
  * The parser's error, at the token where it stopped; text is what the lexer
  * reads, which is the object or a part of it.
  */
-static void
+pg_noreturn static void
 raise_syntax_error(const JsonRows *rows, JsonLexContext *lexer,
-				   JsonParseErrorType error, const char *text)
-			pg_attribute_noreturn();
+				   JsonParseErrorType error, const char *text);
 
 static void
 raise_syntax_error(const JsonRows *rows, JsonLexContext *lexer,

@@ -130,8 +130,8 @@ static void expect_end(CopyStream *stream);
 static int	read_stream(void *buffer, int minimum, int maximum);
 static bool next_message(CopyStream *stream, bool wait);
 static void rewrite_message(CopyStream *stream, char *data, size_t length);
-static void raise_rewrite_error(CopyStream *stream, RewriteStatus status)
-			pg_attribute_noreturn();
+pg_noreturn static void raise_rewrite_error(CopyStream *stream,
+											RewriteStatus status);
 static void end_stream(CopyStream *stream);
 static bool lookup_target(void *arg, const uint8_t source[16],
 						  uint8_t target[16]);

@@ -78,7 +78,7 @@ struct WorkerPool
 static dsm_segment *create_segment(int nworkers);
 static void create_queues(shm_toc *toc, int index);
 static bool start_worker(WorkerPool *pool, int index);
-static void report_no_workers(void) pg_attribute_noreturn();
+pg_noreturn static void report_no_workers(void);
 static void terminate_workers(dsm_segment *segment, Datum arg);
 static void detach_commands(PoolWorker *worker);
 static void give_tasks(WorkerPool *pool, TaskQueue *queue);
@@ -93,8 +93,7 @@ static char receive_from(WorkerPool *pool, int index);
 static void relay_message(WorkerPool *pool, int index, StringInfo message,
 						  char type);
 static void remember_failed_object(WorkerPool *pool, int index);
-static void report_lost_worker(WorkerPool *pool, int index)
-			pg_attribute_noreturn();
+pg_noreturn static void report_lost_worker(WorkerPool *pool, int index);
 
 WorkerPool *
 ftm_pool_start(int nloaders)

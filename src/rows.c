@@ -119,8 +119,9 @@ static void read_null(RowWriter *writer, RowField *field);
 static void receive_value(RowWriter *writer, RowField *field, char *data,
 						  int32 length);
 static void set_column(RowWriter *writer, const RowField *field);
-static void raise_bad_field(RowWriter *writer, const RowField *field,
-							const char *message) pg_attribute_noreturn();
+pg_noreturn static void raise_bad_field(RowWriter *writer,
+										const RowField *field,
+										const char *message);
 static void form_row(RowWriter *writer, size_t size);
 static HeapTuple make_room(RowWriter *writer, size_t size);
 static void add_row(RowWriter *writer, HeapTuple tuple);
@@ -129,7 +130,7 @@ static void insert_batch(RowWriter *writer);
 static void begin_progress(Relation rel);
 static void report_progress(RowWriter *writer);
 static void error_context(void *arg);
-static void raise_bad_format(const char *message) pg_attribute_noreturn();
+pg_noreturn static void raise_bad_format(const char *message);
 
 /*
  * A column that the stream lacks must be null: nothing computes it here.

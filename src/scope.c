@@ -16,6 +16,7 @@
 #include "utils/fmgrprotos.h"
 
 #include "catalog.h"
+#include "compat.h"
 #include "scope.h"
 
 typedef struct FilterEntry
@@ -38,9 +39,9 @@ static List *resolve(List *entries, const char *parameter,
 static bool is_name(const char *text, const char *schema, const char *name);
 static bool is_like(const char *text, const char *schema, const char *name);
 static bool matches_any(List *entries, const char *schema, const char *name);
-static void report_no_match(const char *text, const char *parameter,
-							const Catalog *source)
-			pg_attribute_noreturn();
+pg_noreturn static void report_no_match(const char *text,
+										const char *parameter,
+										const Catalog *source);
 
 Scope *
 ftm_scope_from_args(FunctionCallInfo fcinfo, int first)

@@ -12,6 +12,7 @@
 
 #include "libpq-fe.h"
 
+#include "compat.h"
 #include "source.h"
 
 /* What has been sent, and so what is to be done with its answer. */
@@ -58,17 +59,14 @@ struct SourceConnection
 extern char *ftm_source_clean_text(const char *text);
 
 /* Raise the error that is source->result, field by field. */
-extern void ftm_source_report_result_error(SourceConnection *source)
-			pg_attribute_noreturn();
+pg_noreturn extern void ftm_source_report_result_error(SourceConnection *source);
 
 /* 08006, with what the server or libpq has said last. */
-extern void ftm_source_report_lost_connection(SourceConnection *source)
-			pg_attribute_noreturn();
+pg_noreturn extern void ftm_source_report_lost_connection(SourceConnection *source);
 
 /* Why an attempt to connect has failed: see ftm_source_connect(). */
-extern void ftm_source_report_connect_failure(SourceConnection *source,
-											  const SourceServer *server)
-			pg_attribute_noreturn();
+pg_noreturn extern void ftm_source_report_connect_failure(SourceConnection *source,
+														  const SourceServer *server);
 
 /* Close what is not PostgreSQL's; may be called again. */
 extern void ftm_source_close(SourceConnection *source);

@@ -14,6 +14,7 @@
 
 #include "nodes/pg_list.h"
 
+#include "compat.h"
 #include "options.h"
 
 typedef struct StackAuth StackAuth;
@@ -137,8 +138,8 @@ extern StackAnswer *ftm_stackauth_wait(StackAuth *stack, long timeout);
  * Raise an answer that ends everything as an error: what was refused or lost
  * while doing what action says ("create users").
  */
-extern void ftm_stackauth_report(const StackAuth *stack,
-								 const StackAnswer *answer,
-								 const char *action) pg_attribute_noreturn();
+pg_noreturn extern void ftm_stackauth_report(const StackAuth *stack,
+											 const StackAnswer *answer,
+											 const char *action);
 
 #endif							/* FTM_STACKAUTH_H */

@@ -14,6 +14,7 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 
+#include "compat.h"
 #include "user_rules.h"
 
 #define MAX_METADATA_DEPTH	400
@@ -82,7 +83,7 @@ ftm_user_rules_totp_base64(const char *base32)
 {
 	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 	size_t		length = strcspn(base32, "=");
-	char	   *secret = palloc(length + 1);
+	uint8	   *secret = palloc(length + 1);
 	int			secret_length = 0;
 	uint32		bits = 0;
 	int			nbits = 0;
@@ -103,14 +104,14 @@ ftm_user_rules_totp_base64(const char *base32)
 		if (nbits >= 8)
 		{
 			nbits -= 8;
-			secret[secret_length++] = (char) ((bits >> nbits) & 0xff);
+			secret[secret_length++] = (uint8) ((bits >> nbits) & 0xff);
 		}
 	}
 	if (secret_length == 0)
 		return NULL;
 	base64_length = pg_b64_enc_len(secret_length);
 	base64 = palloc0(base64_length + 1);
-	if (pg_b64_encode(secret, secret_length, base64, base64_length) < 0)
+	if (ftm_base64_encode(secret, secret_length, base64, base64_length) < 0)
 		return NULL;
 	return base64;
 }

@@ -28,6 +28,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "compat.h"
 #include "validator.h"
 
 /* What a value of an option must look like. */
@@ -113,11 +114,11 @@ static const OptionRule *find_rule(const OptionRule *rules, int nrules,
 								   const char *keyword);
 static const PQconninfoOption *find_libpq_option(const char *keyword);
 static void append_keyword(StringInfo keywords, const char *keyword);
-static void report_unknown_option(const char *keyword, const char *detail,
-								  const char *valid_keywords)
-			pg_attribute_noreturn();
-static void report_bad_value(const char *keyword, const char *detail)
-			pg_attribute_noreturn();
+pg_noreturn static void report_unknown_option(const char *keyword,
+											  const char *detail,
+											  const char *valid_keywords);
+pg_noreturn static void report_bad_value(const char *keyword,
+										 const char *detail);
 static void check_value(const OptionRule *rule, DefElem *option);
 static void check_superuser(const char *keyword, const char *detail);
 static void check_hosts(const OptionRule *rule, const char *value);
