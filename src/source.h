@@ -13,6 +13,7 @@
 #define FTM_SOURCE_H
 
 #include "answer.h"
+#include "compat.h"
 #include "options.h"
 
 typedef struct SourceConnection SourceConnection;
@@ -95,8 +96,8 @@ extern RowSet *ftm_source_receive(SourceConnection *source);
 extern const AnswerShape ftm_source_settings_shape;
 
 /* Refuse an answer: error 08P01 with this detail, and end the connection. */
-extern void ftm_source_refuse(SourceConnection *source, const char *detail)
-			pg_attribute_noreturn();
+pg_noreturn extern void ftm_source_refuse(SourceConnection *source,
+										  const char *detail);
 
 /*
  * Some functions here only send.  Whether the source did as it was told is

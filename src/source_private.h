@@ -12,7 +12,6 @@
 
 #include "libpq-fe.h"
 
-#include "compat.h"
 #include "source.h"
 
 /* What has been sent, and so what is to be done with its answer. */

@@ -257,7 +257,7 @@ ftm_load_user_map(PG_FUNCTION_ARGS)
  * users; returns how many.  Error if there are entries, but none is due.
  */
 Datum
-ftm_purge_user_map(PG_FUNCTION_ARGS)
+ftm_purge_user_map(PG_FUNCTION_ARGS pg_attribute_unused())
 {
 	RowSet	   *rows;
 	int64		purged;

@@ -88,7 +88,8 @@ UPDATE app.base SET tree_id = 888 WHERE id = 1;
 RESET session_replication_role;
 
 -- A migration of orphans fails; their keys stay marked not valid, those that
--- partitions inherited included, and all the others are valid
+-- partitions inherited included, and all the others are valid; since 18 the
+-- server puts a _ before the number in the name of such a key
 \c regress_ftm_source
 SET session_replication_role = replica;
 INSERT INTO app.event VALUES (100, 1), (101, 999);
@@ -98,7 +99,7 @@ SET client_min_messages = error;
 \set VERBOSITY terse
 SELECT count(*) > 0 FROM ftm.ftm_rollback((SELECT max(run_id) FROM ftm.ftm_run), force => true);
 SELECT count(*) FROM ftm.ftm_run_migration('source', '{app}', users => false, existing => 'truncate');
-SELECT conrelid::regclass, conname, conparentid <> 0 AS inherited
+SELECT conrelid::regclass, regexp_replace(conname, '_(\d)$', '\1') AS conname, conparentid <> 0 AS inherited
   FROM pg_constraint WHERE contype = 'f' AND connamespace = 'app'::regnamespace AND NOT convalidated
  ORDER BY conrelid::regclass::text COLLATE "C", conname;
 

@@ -36,12 +36,14 @@ SET maintenance_work_mem = '1MB';
 SELECT length, count(*) FROM unnest(sort_entries_in_runs(400000, 'any')) AS length
  GROUP BY length ORDER BY min(length) DESC;
 
--- An error leaves no file
+-- An error leaves no file; 53400 says that a limit is exceeded
 SET temp_file_limit = '100kB';
+\set VERBOSITY sqlstate
 SELECT sort_entries(100000, 'any');
 SELECT sort_entries_in_runs(100000, 'any');
 SELECT count(*) AS files FROM pg_ls_dir('base/pgsql_tmp', true, false);
 RESET temp_file_limit;
+\set VERBOSITY default
 SELECT sort_entries(10000, 'any', 7);
 
 DROP FUNCTION sort_entries, sort_entries_in_runs;
