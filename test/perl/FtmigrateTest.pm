@@ -42,6 +42,7 @@ use warnings;
 use Exporter 'import';
 use File::Basename;
 use File::Spec;
+use NodeTemplate;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -92,23 +93,51 @@ PostgreSQL, wal_level included.  bindir has the programs of another PostgreSQL.
 sub start_node
 {
 	my ($name, %params) = @_;
+	return start_prepared($name, %params);
+}
+
+# A running server, a copy of one that was prepared once for all test files that
+# ask for the same: that is far less work than to do it again.  If there is
+# contents, a text that tells it from others, it is what prepare->(NODE) makes of
+# a server that is empty; conf is not in force then, only afterwards.
+sub start_prepared
+{
+	my ($name, %params) = @_;
 	my $superuser = $params{superuser} || 'postgres';
+	my @kind      = ($superuser, $params{bindir} // ());
+	my $new       = sub {
+		my ($node_name) = @_;
+		my $node = FtmigrateTest::Node->new($node_name,
+			$params{bindir} ? (install_path => dirname($params{bindir})) : ());
+		$node->{_superuser} = $superuser;
+		return $node;
+	};
 
-	my $node = FtmigrateTest::Node->new($name,
-		$params{bindir} ? (install_path => dirname($params{bindir})) : ());
-	$node->{_superuser} = $superuser;
-	$node->init(extra => [ '-U', $superuser ]);
-	$node->append_conf('postgresql.conf', <<CONF);
-listen_addresses = '127.0.0.1'
-wal_level = replica
-CONF
+	my $template = NodeTemplate::folder(
+		[@kind],
+		sub {
+			my $node = $new->("empty_$name");
+			$node->init_empty;
+			return $node->data_dir;
+		});
+	if ($params{contents})
+	{
+		my $empty = $template;
+		$template = NodeTemplate::folder(
+			[ @kind, $params{contents} ],
+			sub {
+				my $node = $new->("template_$name");
+				$node->init_copy($empty);
+				$node->start;
+				$params{prepare}->($node);
+				$node->stop;
+				return $node->data_dir;
+			});
+	}
+
+	my $node = $new->($name);
+	$node->init_copy($template);
 	$node->append_conf('postgresql.conf', $params{conf}) if $params{conf};
-
-	unlink $node->data_dir . '/pg_hba.conf';
-	$node->append_conf('pg_hba.conf', <<HBA);
-local all all trust
-host all all 127.0.0.1/32 scram-sha-256
-HBA
 	$node->start;
 	return $node;
 }
@@ -128,17 +157,20 @@ sub start_source
 	my $users    = $params{users}    // 5;
 	my $readings = $params{readings} // 100;
 
-	my $node = start_node(
+	my $node = start_prepared(
 		$params{name} || 'source',
 		superuser => 'supabase_admin',
 		bindir    => $params{bindir},
-		conf      => $params{conf});
-	$node->load(
-		'source.sql',
-		users        => $users,
-		readings     => $readings,
-		app_role     => $source_role,
-		app_password => $source_password);
+		conf      => $params{conf},
+		contents  => "source of $users users and $readings readings",
+		prepare   => sub {
+			$_[0]->load(
+				'source.sql',
+				users        => $users,
+				readings     => $readings,
+				app_role     => $source_role,
+				app_password => $source_password);
+		});
 	$node->{_users} = $users;
 	return $node;
 }
@@ -159,13 +191,18 @@ sub start_target
 	my ($source, %params) = @_;
 	my $schema = $params{schema} || 'public';
 
-	my $node = start_node($params{name} || 'target', conf => $params{conf});
-	$node->load('target.sql');
-	$node->sql(<<SQL);
+	my $node = start_prepared(
+		$params{name} || 'target',
+		conf     => $params{conf},
+		contents => "target with the extension in $schema",
+		prepare  => sub {
+			$_[0]->load('target.sql');
+			$_[0]->sql(<<SQL);
 CREATE SCHEMA IF NOT EXISTS $schema;
 CREATE EXTENSION ftmigrate SCHEMA $schema;
 ALTER DATABASE postgres SET search_path = public, $schema;
 SQL
+		});
 	$node->connect_source($source) if $source;
 	return $node;
 }
@@ -221,6 +258,42 @@ sub connstr
 	my $superuser = $self->{_superuser} // 'postgres';
 
 	return $self->SUPER::connstr(@params) . " user=$superuser";
+}
+
+# Makes the files of a server that nothing is in: all that start_node() says.
+sub init_empty
+{
+	my ($self) = @_;
+
+	$self->init(extra => [ '-U', $self->{_superuser} ]);
+	$self->append_conf('postgresql.conf', <<CONF);
+listen_addresses = '127.0.0.1'
+wal_level = replica
+CONF
+
+	unlink $self->data_dir . '/pg_hba.conf';
+	$self->append_conf('pg_hba.conf', <<HBA);
+local all all trust
+host all all 127.0.0.1/32 scram-sha-256
+HBA
+	return;
+}
+
+# Makes them by copying those of another one, which is not running.
+sub init_copy
+{
+	my ($self, $folder) = @_;
+	my $port = $self->port;
+	my $host = $self->host;
+
+	mkdir $self->backup_dir;
+	mkdir $self->archive_dir;
+	PostgreSQL::Test::Utils::system_or_bail('cp', '-a', $folder, $self->data_dir);
+	$self->append_conf('postgresql.conf', <<CONF);
+port = $port
+unix_socket_directories = '$host'
+CONF
+	return;
 }
 
 =pod
