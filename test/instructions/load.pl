@@ -13,6 +13,7 @@ use warnings;
 use FtmigrateTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $rows = 4000;
 
@@ -86,8 +87,13 @@ my $valgrind = IPC::Run::start(
 		'valgrind', '-q', '--tool=callgrind', "--callgrind-out-file=$counts/%p",
 		$postgres, '-D', $target->data_dir ],
 	'<', \undef, '>', \$log, '2>&1');
-$target->poll_query_until('postgres', 'SELECT true')
-  or die "the server does not start: $log\n";
+# psql may be gone before it has read anything.
+my $attempts = 0;
+until (eval { $target->sql('SELECT true') })
+{
+	die "the server does not start: $log\n" if $attempts++ > 1000;
+	usleep 100_000;
+}
 
 # Usage: counted  Instructions of all processes that have ended since the last
 # call.
