@@ -18,6 +18,7 @@
 
 #include "catalog_sql.h"
 #include "check.h"
+#include "definition.h"
 #include "extension.h"
 #include "target.h"
 #include "usermap.h"
@@ -36,6 +37,11 @@ typedef struct MissingUsers
 
 static void report_topic(Preflight *preflight, PlanTopic topic,
 						 char *pass_detail);
+static void report_definitions(Preflight *preflight,
+							   const List *definitions, int before);
+static void report_table_definitions(Preflight *preflight,
+									 const TableDefinitions *definitions,
+									 int *of_users, int *harmless);
 static bool has_topic(const List *findings, PlanTopic topic);
 static int	count_user_columns(const MigrationPlan *plan);
 static bool may_read_users(Preflight *preflight);
@@ -73,11 +79,13 @@ void
 ftm_check_definitions(Preflight *preflight)
 {
 	int			before = list_length(preflight->results);
+	List	   *definitions;
 	ListCell   *lc;
 
 	foreach(lc, ftm_verify_schema_differences(preflight->plan,
 											  preflight->source,
-											  preflight->record))
+											  preflight->record,
+											  &definitions))
 	{
 		SchemaDifference *difference = lfirst(lc);
 
@@ -100,9 +108,77 @@ ftm_check_definitions(Preflight *preflight)
 				break;
 		}
 	}
+	report_definitions(preflight, definitions, before);
+}
+
+/*
+ * One warning per table: a schema that was made by other means may differ in
+ * many places.  What ought to differ, or does no harm, is counted.
+ */
+static void
+report_definitions(Preflight *preflight, const List *definitions,
+				   int before)
+{
+	int			constraints = 0;
+	int			indexes = 0;
+	int			of_users = 0;
+	int			harmless = 0;
+	StringInfoData counts;
+	ListCell   *lc;
+
+	foreach(lc, definitions)
+	{
+		const TableDefinitions *compared = lfirst(lc);
+
+		constraints += compared->constraints;
+		indexes += compared->indexes;
+		report_table_definitions(preflight, compared, &of_users, &harmless);
+	}
+	initStringInfo(&counts);
 	if (list_length(preflight->results) == before)
-		ftm_check_pass(preflight,
-					   "Defaults, NOT NULL, collations and constraints of the target are those of the source.");
+		appendStringInfo(&counts,
+						 "All constraints (%d) and other indexes (%d) of the source are there by definition, and no others that refuse rows; NOT NULL, defaults and collations are as it asks for.  ",
+						 constraints - of_users, indexes);
+	if (of_users > 0)
+		appendStringInfo(&counts, "Foreign keys to auth.users, which the target does not have, as expected: %d.  ",
+						 of_users);
+	if (harmless > 0)
+		appendStringInfo(&counts, "Indexes that only the target has, and that refuse no row: %d.  ",
+						 harmless);
+	if (counts.len > 0)
+		ftm_check_pass(preflight, pnstrdup(counts.data, counts.len - 2));
+}
+
+/* Adds to the numbers of differences that are no reason to warn. */
+static void
+report_table_definitions(Preflight *preflight,
+						 const TableDefinitions *definitions,
+						 int *of_users, int *harmless)
+{
+	StringInfoData detail;
+	StringInfoData hint;
+	ListCell   *lc;
+
+	initStringInfo(&detail);
+	initStringInfo(&hint);
+	foreach(lc, definitions->differences)
+	{
+		const DefinitionDifference *difference = lfirst(lc);
+
+		*of_users += difference->of_users;
+		*harmless += difference->harmless;
+		if (difference->of_users || difference->harmless)
+			continue;
+		appendStringInfo(&detail, "%s%s", detail.len > 0 ? "; " : "",
+						 difference->text);
+		appendStringInfo(&hint, "%s%s", hint.len > 0 ? "  " : "",
+						 difference->remedy);
+	}
+	if (detail.len > 0)
+		ftm_check_warn(preflight,
+					   psprintf("Table %s: %s.", definitions->table->name,
+								detail.data),
+					   hint.data);
 }
 
 void

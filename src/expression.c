@@ -19,7 +19,8 @@
 
 #include "expression.h"
 
-static Node *parse(const char *text);
+static List *parse_statements(const char *text);
+static Node *parse_plain(const char *text);
 static Node *plain(Node *node);
 static bool make_plain(Node *node, void *context);
 
@@ -31,28 +32,61 @@ ftm_expression_equal(const char *a, const char *b)
 
 	if (strcmp(a, b) == 0)
 		return true;
-	tree_a = parse(a);
-	tree_b = parse(b);
+	tree_a = parse_plain(a);
+	tree_b = parse_plain(b);
 	return tree_a != NULL && tree_b != NULL && equal(tree_a, tree_b);
 }
 
-/*
- * The tree of an expression, ready to be compared; NULL if this server's
- * grammar does not know what the other server's version has printed.  The
- * grammar holds nothing but memory, so that its errors may be dropped.
- */
+/* The tree of an expression, ready to be compared; NULL as below. */
 static Node *
-parse(const char *text)
+parse_plain(const char *text)
+{
+	Node	   *tree = plain(ftm_expression_parse(text));
+
+	(void) make_plain(tree, NULL);
+	return tree;
+}
+
+Node *
+ftm_expression_parse(const char *text)
+{
+	List	   *statements = parse_statements(psprintf("SELECT %s", text));
+	SelectStmt *select;
+	SelectStmt *bare = makeNode(SelectStmt);
+	ResTarget  *target;
+
+	if (list_length(statements) != 1)
+		return NULL;
+	select = (SelectStmt *) linitial_node(RawStmt, statements)->stmt;
+	if (!IsA(select, SelectStmt) || list_length(select->targetList) != 1)
+		return NULL;
+
+	/* An expression and nothing behind it, whatever the text is. */
+	bare->targetList = select->targetList;
+	target = linitial_node(ResTarget, select->targetList);
+	return equal(select, bare) && target->name == NULL &&
+		target->indirection == NIL ? target->val : NULL;
+}
+
+bool
+ftm_expression_is_statement(const char *text)
+{
+	return list_length(parse_statements(text)) == 1;
+}
+
+/*
+ * The statements in a text; NIL if there is an error in it.  The grammar holds
+ * nothing but memory, so that its errors may be dropped.
+ */
+static List *
+parse_statements(const char *text)
 {
 	MemoryContext context = CurrentMemoryContext;
 	List	   *volatile statements = NIL;
-	SelectStmt *select;
-	Node	   *tree;
 
 	PG_TRY();
 	{
-		statements = raw_parser(psprintf("SELECT %s", text),
-								RAW_PARSE_DEFAULT);
+		statements = raw_parser(text, RAW_PARSE_DEFAULT);
 	}
 	PG_CATCH();
 	{
@@ -62,15 +96,7 @@ parse(const char *text)
 		FlushErrorState();
 	}
 	PG_END_TRY();
-
-	if (list_length(statements) != 1)
-		return NULL;
-	select = (SelectStmt *) linitial_node(RawStmt, statements)->stmt;
-	if (!IsA(select, SelectStmt) || list_length(select->targetList) != 1)
-		return NULL;
-	tree = plain(linitial_node(ResTarget, select->targetList)->val);
-	(void) make_plain(tree, NULL);
-	return tree;
+	return statements;
 }
 
 /*

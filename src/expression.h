@@ -16,4 +16,13 @@
  */
 extern bool ftm_expression_equal(const char *a, const char *b);
 
+/*
+ * The grammar's tree of an expression; NULL if the text is none, or none that
+ * this server's grammar knows.
+ */
+extern struct Node *ftm_expression_parse(const char *text);
+
+/* Is the text one SQL statement, and no more? */
+extern bool ftm_expression_is_statement(const char *text);
+
 #endif							/* FTM_EXPRESSION_H */

@@ -14,7 +14,7 @@
 #define JSON_USER_MAP_FILE	"user-mapping.json"
 
 /* Form of the directory; to be raised when it changes. */
-#define JSON_EXPORT_FORMAT	1
+#define JSON_EXPORT_FORMAT	2
 
 /* SHA-256 in hexadecimal, with its terminator. */
 #define JSON_SHA256_SIZE	65

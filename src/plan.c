@@ -599,6 +599,22 @@ ftm_plan_table_of_target(const MigrationPlan *plan, Oid oid)
 	return NULL;
 }
 
+char *
+ftm_plan_oids(const MigrationPlan *plan, bool source)
+{
+	List	   *oids = NIL;
+	ListCell   *lc;
+
+	foreach(lc, plan->tables)
+	{
+		PlanTable  *table = lfirst(lc);
+
+		oids = lappend(oids, psprintf("%u", source ? table->source->oid :
+									  table->target->oid));
+	}
+	return ftm_catalog_array_text(oids);
+}
+
 PlanColumn *
 ftm_plan_column(const PlanTable *table, const char *name)
 {

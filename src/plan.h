@@ -144,6 +144,9 @@ extern char *ftm_plan_finding_text(const PlanFinding *finding);
 extern PlanTable *ftm_plan_table_of_source(const MigrationPlan *plan, Oid oid);
 extern PlanTable *ftm_plan_table_of_target(const MigrationPlan *plan, Oid oid);
 
+/* The OIDs of the plan's tables on one end, as the text of an SQL array. */
+extern char *ftm_plan_oids(const MigrationPlan *plan, bool source);
+
 /* Column of a table of the plan by name, NULL if it has none. */
 extern PlanColumn *ftm_plan_column(const PlanTable *table, const char *name);
 

@@ -91,4 +91,30 @@ ftm_rowset_oid(const RowSet *rows, int row, int column)
 	return (Oid) ftm_rowset_int64(rows, row, column);
 }
 
+/*
+ * The rows whose first value is an OID, *begin up to the one before *end, among
+ * rows that are sorted by it.
+ */
+static inline void
+ftm_rowset_range(const RowSet *rows, Oid oid, int *begin, int *end)
+{
+	int			low = 0;
+	int			high = rows->nrows;
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (strtoul(ftm_rowset_text(rows, middle, 0), NULL, 10) < oid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*begin = low;
+	while (low < rows->nrows &&
+		   strtoul(ftm_rowset_text(rows, low, 0), NULL, 10) == oid)
+		low++;
+	*end = low;
+}
+
 #endif							/* FTM_ROWSET_H */

@@ -18,6 +18,8 @@
 #include "utils/builtins.h"
 
 #include "catalog_sql.h"
+#include "constant.h"
+#include "definition.h"
 #include "expression.h"
 #include "target.h"
 #include "verify.h"
@@ -93,14 +95,14 @@ enum
 	" SELECT o.oid, o.oid FROM" \
 	"  pg_catalog.unnest($1::pg_catalog.oid[]) o(oid))" \
 	"SELECT m.root, true, pg_catalog.quote_ident(c.relname)," \
-	" i.indisvalid AND i.indisready AND i.indislive, i.indrelid = m.root," \
+	" i.indisvalid AND i.indisready AND i.indislive," \
 	" i.indrelid::pg_catalog.regclass" \
 	" FROM member m" \
 	" JOIN pg_catalog.pg_index i ON i.indrelid = m.oid" \
 	" JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid" \
 	" UNION ALL " \
 	"SELECT m.root, false, pg_catalog.quote_ident(k.conname)," \
-	" k.convalidated, k.conrelid = m.root," \
+	" k.convalidated," \
 	" k.conrelid::pg_catalog.regclass" \
 	" FROM member m" \
 	" JOIN pg_catalog.pg_constraint k ON k.conrelid = m.oid" \
@@ -108,8 +110,7 @@ enum
 	" ORDER BY 1, 2, 3"
 #define OBJECTS_SHAPE \
 	{"indexes and constraints", ANY_ROWS, 0, { \
-		OID_COLUMN, BOOL_COLUMN, TEXT_COLUMN, BOOL_COLUMN, BOOL_COLUMN, \
-		TEXT_COLUMN}}
+		OID_COLUMN, BOOL_COLUMN, TEXT_COLUMN, BOOL_COLUMN, TEXT_COLUMN}}
 
 enum
 {
@@ -117,7 +118,6 @@ enum
 	OBJECT_IS_INDEX,
 	OBJECT_NAME,
 	OBJECT_VALID,
-	OBJECT_OF_ROOT,
 	OBJECT_RELATION				/* as to be written in a statement */
 };
 
@@ -135,6 +135,7 @@ typedef struct Schemas
 	RowSet	   *target_columns;
 	RowSet	   *source_objects;	/* of OBJECTS_SQL */
 	RowSet	   *target_objects;
+	List	   *definitions;	/* of TableDefinitions */
 } Schemas;
 
 /* The rows of one table in one of these; end is the one behind the last. */
@@ -166,7 +167,6 @@ typedef struct ColumnPair
 static void read_schemas(Schemas *schemas, const MigrationPlan *plan,
 						 SourceConnection *source,
 						 const SourceRecord *record);
-static char *oids_of(const MigrationPlan *plan, bool source);
 static TableRows rows_of_table(const RowSet *rows, Oid relid);
 static void compare_columns(Findings *findings, const Schemas *schemas);
 static int	find_column(const TableRows *columns, const char *name);
@@ -175,7 +175,9 @@ static void compare_expression(Findings *findings, const ColumnPair *pair);
 static void compare_collation(Findings *findings, const ColumnPair *pair);
 static bool target_lacks(const char *functions);
 static void check_objects(Findings *findings, const Schemas *schemas);
-static int	count_objects(const TableRows *objects, bool indexes, bool of_root);
+static void tell_definitions(Findings *findings,
+							 const TableDefinitions *definitions);
+static int	count_objects(const TableRows *objects, bool indexes);
 static bool is_not_valid(const TableRows *constraints, const char *name);
 static void begin_findings(Findings *findings, const PlanTable *table);
 static void differ(Findings *findings, SchemaAspect aspect, char *text,
@@ -202,6 +204,7 @@ ftm_verify_schema_record(List *tables, SourceConnection *source,
 	ftm_record_add(record, OBJECTS_QUESTION,
 				   ftm_source_query(source, &objects_shape, OBJECTS_SQL, 1,
 									(const char *const *) &oids.data));
+	ftm_definition_record(oids.data, source, record);
 }
 
 List *
@@ -220,10 +223,13 @@ ftm_verify_schema(const MigrationPlan *plan, SourceConnection *source,
 		compare_columns(&findings, &schemas);
 		results = lappend(results, make_result("schema", &findings));
 	}
-	foreach(lc, plan->tables)
+	foreach(lc, schemas.definitions)
 	{
-		begin_findings(&findings, lfirst(lc));
+		TableDefinitions *compared = lfirst(lc);
+
+		begin_findings(&findings, compared->table);
 		check_objects(&findings, &schemas);
+		tell_definitions(&findings, compared);
 		results = lappend(results, make_result("indexes and constraints",
 											   &findings));
 	}
@@ -233,7 +239,8 @@ ftm_verify_schema(const MigrationPlan *plan, SourceConnection *source,
 List *
 ftm_verify_schema_differences(const MigrationPlan *plan,
 							  SourceConnection *source,
-							  const SourceRecord *record)
+							  const SourceRecord *record,
+							  List **definitions)
 {
 	Schemas		schemas;
 	Findings	findings;
@@ -248,6 +255,7 @@ ftm_verify_schema_differences(const MigrationPlan *plan,
 		check_objects(&findings, &schemas);
 		differences = list_concat(differences, findings.differences);
 	}
+	*definitions = schemas.definitions;
 	return differences;
 }
 
@@ -255,8 +263,8 @@ static void
 read_schemas(Schemas *schemas, const MigrationPlan *plan,
 			 SourceConnection *source, const SourceRecord *record)
 {
-	const char *source_oids = oids_of(plan, true);
-	const char *target_oids = oids_of(plan, false);
+	const char *source_oids = ftm_plan_oids(plan, true);
+	const char *target_oids = ftm_plan_oids(plan, false);
 
 	/* Both servers work at the same time. */
 	if (record == NULL)
@@ -265,6 +273,7 @@ read_schemas(Schemas *schemas, const MigrationPlan *plan,
 							  1, &source_oids);
 		ftm_source_send_query(source, &objects_shape, OBJECTS_SQL,
 							  1, &source_oids);
+		ftm_definition_send(plan, source);
 	}
 	schemas->target_columns = ftm_target_query(COLUMNS_SQL, 1, &target_oids);
 	schemas->target_objects = ftm_target_query(OBJECTS_SQL, 1, &target_oids);
@@ -274,48 +283,16 @@ read_schemas(Schemas *schemas, const MigrationPlan *plan,
 	schemas->source_objects = record != NULL ?
 		ftm_record_answer(record, OBJECTS_QUESTION, &objects_shape) :
 		ftm_source_receive(source);
+	schemas->definitions = ftm_definition_compare(plan, source, record);
 }
 
-/* The text of an array with the tables of one end. */
-static char *
-oids_of(const MigrationPlan *plan, bool source)
-{
-	List	   *oids = NIL;
-	ListCell   *lc;
-
-	foreach(lc, plan->tables)
-	{
-		PlanTable  *table = lfirst(lc);
-
-		oids = lappend(oids, psprintf("%u", source ? table->source->oid :
-									  table->target->oid));
-	}
-	return ftm_catalog_array_text(oids);
-}
-
-/*
- * Both kinds of rows begin with the table's OID, and are sorted by it.
- */
+/* Both kinds of rows begin with the table's OID, and are sorted by it. */
 static TableRows
 rows_of_table(const RowSet *rows, Oid relid)
 {
 	TableRows	result = {rows, 0, 0};
-	int			low = 0;
-	int			high = rows->nrows;
 
-	while (low < high)
-	{
-		int			middle = low + (high - low) / 2;
-
-		if (atooid(ftm_rowset_text(rows, middle, 0)) < relid)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	result.begin = low;
-	while (low < rows->nrows && atooid(ftm_rowset_text(rows, low, 0)) == relid)
-		low++;
-	result.end = low;
+	ftm_rowset_range(rows, relid, &result.begin, &result.end);
 	return result;
 }
 
@@ -428,7 +405,12 @@ compare_expression(Findings *findings, const ColumnPair *pair)
 		return;
 	}
 	if (source_numbered ? target_numbered :
-		target_text != NULL && ftm_expression_equal(source_text, target_text))
+		target_text != NULL &&
+		(ftm_expression_equal(source_text, target_text) ||
+		 (!target_numbered && !generated &&
+		  ftm_constant_equal(source_text, target_text,
+							 findings->table->target->oid,
+							 ftm_rowset_text(target, t, COLUMN_NAME)))))
 		return;
 
 	text = psprintf("column %s has the %s %s on the source and %s on the target",
@@ -489,8 +471,7 @@ compare_collation(Findings *findings, const ColumnPair *pair)
 }
 
 /*
- * A constraint that is not valid in the source either is no difference.  What
- * the target has fewer of is only told: indexes may be replaced on purpose.
+ * A constraint that is not valid in the source either is no difference.
  */
 static void
 check_objects(Findings *findings, const Schemas *schemas)
@@ -522,26 +503,45 @@ check_objects(Findings *findings, const Schemas *schemas)
 							relation, name));
 	}
 	tell(findings, "indexes: %d, constraints: %d",
-		 count_objects(&target, true, false),
-		 count_objects(&target, false, false));
-	if (count_objects(&source, true, true) > count_objects(&target, true, true))
-		tell(findings, "indexes on the source: %d",
-			 count_objects(&source, true, true));
-	if (count_objects(&source, false, true) > count_objects(&target, false, true))
-		tell(findings, "constraints on the source: %d",
-			 count_objects(&source, false, true));
+		 count_objects(&target, true), count_objects(&target, false));
 }
 
-/* of_root: without those of partitions. */
+/*
+ * What is defined otherwise is only told: indexes may be replaced on purpose,
+ * and constraints that the new application needs no more be left out.
+ */
+static void
+tell_definitions(Findings *findings, const TableDefinitions *definitions)
+{
+	int			of_users = 0;
+	int			others = 0;
+	ListCell   *lc;
+
+	foreach(lc, definitions->differences)
+	{
+		const DefinitionDifference *difference = lfirst(lc);
+
+		if (difference->of_users)
+			of_users++;
+		else
+		{
+			tell(findings, "%s", difference->text);
+			others++;
+		}
+	}
+	if (others == 0)
+		tell(findings, "as defined on the source%s",
+			 of_users > 0 ? ", but for foreign keys to auth.users" : "");
+}
+
 static int
-count_objects(const TableRows *objects, bool indexes, bool of_root)
+count_objects(const TableRows *objects, bool indexes)
 {
 	int			count = 0;
 
 	for (int row = objects->begin; row < objects->end; row++)
 	{
-		if (ftm_rowset_bool(objects->rows, row, OBJECT_IS_INDEX) == indexes &&
-			(!of_root || ftm_rowset_bool(objects->rows, row, OBJECT_OF_ROOT)))
+		if (ftm_rowset_bool(objects->rows, row, OBJECT_IS_INDEX) == indexes)
 			count++;
 	}
 	return count;

@@ -34,7 +34,8 @@ typedef struct SchemaDifference
 /*
  * Two results for each table of the plan: "schema" compares the columns'
  * nullability, default, generation expression and collation, "indexes and
- * constraints" says whether those of the target are valid.  Both ends'
+ * constraints" says whether those of the target are valid, and names those that
+ * are not defined as on the source, which does not make it not ok.  Both ends'
  * catalogs are read anew, without a lock on a table; the source's, if record is
  * not NULL, from there.  Returns a List of VerifyResult in the current memory
  * context.
@@ -49,9 +50,12 @@ extern void ftm_verify_schema_record(List *tables, SourceConnection *source,
 
 /*
  * The differences that make those results not ok: a List of SchemaDifference.
+ * *definitions: what they tell of constraints and indexes, a List of
+ * TableDefinitions.
  */
 extern List *ftm_verify_schema_differences(const MigrationPlan *plan,
 										   SourceConnection *source,
-										   const SourceRecord *record);
+										   const SourceRecord *record,
+										   List **definitions);
 
 #endif							/* FTM_VERIFY_SCHEMA_H */
