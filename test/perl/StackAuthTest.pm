@@ -27,10 +27,11 @@ package StackAuthTest;
 use strict;
 use warnings;
 
+use Digest::SHA qw(hmac_sha1);
 use Exporter 'import';
 use Test::More;
 
-our @EXPORT = qw(is_known is_text is_opaque create sign_in kept user_count
+our @EXPORT = qw(is_known is_text is_opaque create sign_in kept user_count totp
   $uuid %quick $vector_hash $vector_password);
 
 our $uuid = qr/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/;
@@ -105,6 +106,16 @@ sub user_count
 {
 	my ($server) = @_;
 	return $server->test_call('GET', 'counters')->{users};
+}
+
+# RFC 6238's code of now, by RFC 4226's truncation.
+sub totp
+{
+	my ($secret) = @_;
+	my @digest = unpack 'C*', hmac_sha1(pack('Q>', int(time / 30)), $secret);
+	my $offset = $digest[19] & 15;
+	my $number = unpack 'N', pack 'C4', @digest[ $offset .. $offset + 3 ];
+	return sprintf '%06d', ($number & 0x7fffffff) % 1_000_000;
 }
 
 1;

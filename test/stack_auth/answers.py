@@ -9,11 +9,12 @@ class Answer(Exception):
     A str body is sent as text, anything else as JSON; None sends nothing,
     not even a content type."""
 
-    def __init__(self, status, body, known_error=None):
+    def __init__(self, status, body, known_error=None, headers=()):
         super().__init__(status, body)
         self.status = status
         self.body = body
         self.known_error = known_error
+        self.headers = dict(headers)    # these win, None takes one away
 
 
 class ServerFault(Exception):
@@ -32,6 +33,17 @@ def schema_error(request, messages):
         request.method, request.path,
         "\n".join("  - " + message for message in messages))
     return known_error(400, "SCHEMA_ERROR", text, {"message": text})
+
+
+def email_taken(email):
+    """What is said since Hexclave of users, too, and always was of contact
+    channels."""
+    code = "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE"
+    return known_error(
+        409, code, "This email \"(%s)\" is already used for authentication by "
+        "another account." % email,
+        {"type": "email", "contact_channel_value": email,
+         "would_work_if_email_was_verified": False})
 
 
 def user_not_found():

@@ -2,7 +2,7 @@
 
 import copy
 
-from .answers import Answer, ServerFault, known_error
+from .answers import Answer, ServerFault, email_taken
 from .endpoints import Endpoints, check_body, check_query
 from .schemas import CREATE_CHANNEL, NOTHING, OF_USER, UPDATE_CHANNEL
 from .users import new_channel
@@ -42,10 +42,7 @@ class ChannelEndpoints(Endpoints):
             channel[name] = body.get(name, channel[name])
         if channel["used_for_auth"] and self.email_taken(
                 request.project, channel["value"], user):
-            raise known_error(
-                409, "CONTACT_CHANNEL_ALREADY_USED_FOR_AUTH_BY_SOMEONE_ELSE",
-                "This e-mail is already used for authentication by another "
-                "account.")
+            raise email_taken(channel["value"])
         self.put_storable(user)
 
     def channel(self, request, user_id, channel_id):

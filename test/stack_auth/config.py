@@ -28,7 +28,18 @@ PROJECT_DEFAULTS = {
     "domains": [{"domain": "https://app.example.com",
                  "handler_path": "/handler"}],
 }
+# What changed when Stack Auth became Hexclave: the code of a taken e-mail, the
+# paging of lists, the names of headers, some keys.
+CONTRACTS = ("stack_auth", "hexclave")
 DEFAULT_CONFIG = {
+    "contract": "stack_auth",
+    # Whether the new contract has what only its source shows, too: further
+    # keys, answers' headers under both names, HTML where there is no path.
+    "unrecorded": True,
+    # Whether the header x-hexclave-idempotency-key is heeded.
+    "idempotency_keys": False,
+    # Seconds of one thread that creating or deleting a user takes.
+    "busy_seconds": 0.0,
     # The real server tries a colliding insert four times, with pauses.
     "oauth_collision_seconds": 7.0,
     # How long a reset for an unknown e-mail takes, so as not to tell.
@@ -55,6 +66,10 @@ DEFAULT_CONFIG = {
 }
 
 
+def is_all_new(config):
+    return config["contract"] == "hexclave" and config["unrecorded"]
+
+
 def check_settings(settings):
     unknown = set(settings) - set(PROJECT_DEFAULTS)
     if unknown:
@@ -77,4 +92,6 @@ def merge_config(given):
         if settings is None:
             del projects[project_id]
     config.update(given, projects=projects)
+    if config["contract"] not in CONTRACTS:
+        raise ValueError("unknown contract: %s" % config["contract"])
     return config

@@ -8,7 +8,9 @@ import collections
 
 from .answers import ServerFault, schema_error, user_not_found
 from .schemas import NOTHING
-from .validation import Invalid, storable, uuid_fault
+from .users import METADATA_FIELDS
+from .validation import (MAX_METADATA_DEPTH, Invalid, levels, storable,
+                         uuid_fault)
 
 Request = collections.namedtuple(
     "Request", "method path query headers body project access")
@@ -16,12 +18,15 @@ Request = collections.namedtuple(
 
 def check_body(request, schema, copies=1):
     """The body fitted to the schema.  copies: how often the real server
-    repeats each complaint."""
+    complains of unknown fields."""
     try:
         check_query(request, NOTHING)
         return schema(request.body, "body")
     except Invalid as fault:
-        raise schema_error(request, list(fault.args) * copies) from None
+        unknown = [message for message in fault.args
+                   if "contains unknown properties" in message]
+        raise schema_error(
+            request, unknown * (copies - 1) + list(fault.args)) from None
 
 
 def check_query(request, schema):
@@ -64,4 +69,7 @@ class Endpoints:
     def put_storable(self, user):
         if not storable(user):
             raise ServerFault("text that the database refuses")
+        if any(levels(user[name]) > MAX_METADATA_DEPTH
+               for name in METADATA_FIELDS):
+            raise ServerFault("metadata nested too deeply")
         self.store.put(user)

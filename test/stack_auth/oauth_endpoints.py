@@ -55,4 +55,5 @@ class OAuthEndpoints(Endpoints):
                for other in someone["oauth_providers"]):
             raise known_error(
                 400, "OAUTH_PROVIDER_ACCOUNT_ID_ALREADY_USED_FOR_SIGN_IN",
-                "The OAuth account is already used for sign-in.")
+                "A provider with the same account ID is already used for "
+                "signing in.")

@@ -37,11 +37,17 @@ CREATE_USER = record(dict(USER_FIELDS, oauth_providers=list_of(OAUTH_ITEM)))
 UPDATE_USER = record(dict(
     USER_FIELDS, is_anonymous=boolean(only=False),
     selected_team_id=string(nullable=True, check=uuid_fault)))
-LIST_USERS = record({
+LIST_FIELDS = {
     "limit": integer(1), "cursor": USER_ID, "desc": TRUE_FALSE,
     "order_by": string(check=matches("signed_up_at", "must be signed_up_at")),
     "query": string(), "team_id": USER_ID, "include_restricted": TRUE_FALSE,
-    "include_anonymous": TRUE_FALSE, "only_anonymous": TRUE_FALSE})
+    "include_anonymous": TRUE_FALSE, "only_anonymous": TRUE_FALSE}
+LIST_USERS = {
+    "stack_auth": record(LIST_FIELDS),
+    "hexclave": record(dict(
+        LIST_FIELDS, limit=integer(1, 1000), excluded_email_domains=string(),
+        order_by=string(check=matches("signed_up_at|last_active_at",
+                                      "is not an order"))))}
 CHANNEL_FIELDS = {
     "value": string(check=email_fault), "used_for_auth": boolean(),
     "is_verified": boolean(), "is_primary": boolean(),
@@ -64,6 +70,9 @@ MFA_SIGN_IN = record({
     "totp": string(), "code": string()}, ("type", "totp", "code"))
 SESSION = record({"user_id": USER_ID, "expires_in_millis": integer(1),
                   "is_impersonation": boolean()}, ("user_id",))
+RESET = record({"code": string(), "password": string(limit=70)},
+               ("code", "password"))
+CHECK_RESET = record({"code": string()}, ("code",))
 SEND_RESET = record({"email": string(check=email_fault),
                      "callback_url": string(check=url_fault)},
                     ("email", "callback_url"))

@@ -27,7 +27,7 @@ import urllib.parse
 
 from .answers import Answer, ServerFault
 from .api import Api
-from .config import check_settings
+from .config import check_settings, is_all_new
 from .faults import Faults
 from .journal import Journal
 from .store import Store
@@ -154,21 +154,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
         entry's status to what the API says; a fault may replace it."""
         entry["executed"] = True
         code = None
+        extra = {}
+        # urlsplit() takes a path that begins with // for a host.
+        path = self.path.partition("?")[0]
         try:
             status, body = self.server.api.call(
-                self.command, parts.path, parts.query, headers, raw_body)
+                self.command, path, parts.query, headers, raw_body)
         except Answer as answer:
             status, body, code = answer.status, answer.body, answer.known_error
+            extra = answer.headers
         except ServerFault:
             status, body = 500, self.opaque_text(entry)
         except Exception:       # a bug here; the test's log shows it
             traceback.print_exc()
             status, body = 500, self.opaque_text(entry)
         entry["status"] = status
-        extra = {"x-stack-known-error": code} if code else {}
+        if code:
+            extra = dict(extra, **{"x-stack-known-error": code})
         if (400 <= status < 500
                 and headers.get("x-stack-override-error-status")):
-            extra["x-stack-actual-status"] = str(status)
+            extra = dict(extra, **{"x-stack-actual-status": str(status)})
             status = 200
         return self.encode(status, body, entry, extra)
 
@@ -177,18 +182,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return ("Something went wrong. Please make sure the data you entered "
                 "is correct.\n\nRequest ID: " + entry["request_id"])
 
-    @staticmethod
-    def encode(status, body, entry, extra=()):
+    def encode(self, status, body, entry, extra=()):
         headers = {"x-stack-request-id": entry["request_id"],
                    "cache-control": "no-store, max-age=0"}
-        headers.update(extra)
-        if body is None:
-            return status, headers, b""
         if isinstance(body, str):
             headers["content-type"] = TEXT_TYPE
-            return status, headers, body.encode("utf-8", "replace")
-        headers["content-type"] = JSON_TYPE
-        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+            text = body
+        elif body is None:
+            text = ""
+        else:
+            headers["content-type"] = JSON_TYPE
+            text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        headers.update(extra)
+        if status == 308:       # a redirect is the framework's, without these
+            headers["x-stack-request-id"] = None
+        headers = {name: value for name, value in headers.items()
+                   if value is not None}
+        if is_all_new(self.server.config):
+            headers.update({"x-hexclave-" + name[len("x-stack-"):]: value
+                            for name, value in headers.items()
+                            if name.startswith("x-stack-")})
         return status, headers, text.encode("utf-8", "replace")
 
     def fault_before(self, fault, entry):

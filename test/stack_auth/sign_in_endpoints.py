@@ -7,7 +7,8 @@ import uuid
 from .answers import known_error, user_not_found
 from .credentials import BCRYPT, totp_matches
 from .endpoints import Endpoints, check_body
-from .schemas import MFA_SIGN_IN, SEND_RESET, SESSION, SIGN_IN
+from .schemas import (CHECK_RESET, MFA_SIGN_IN, RESET, SEND_RESET, SESSION,
+                      SIGN_IN)
 from .values import normal_email, now_millis, random_code
 
 
@@ -55,7 +56,9 @@ class SignInEndpoints(Endpoints):
             if user is None:
                 raise user_not_found()
             self.store.put(dict(user, last_active_at_millis=now_millis()))
-        return {"access_token": secrets.token_urlsafe(48),
+            token = secrets.token_urlsafe(48)
+            self.store.tokens[token] = user_id
+        return {"access_token": token,
                 "refresh_token": random_code(45), "user_id": user_id}
 
     def mfa_sign_in(self, request):
@@ -68,9 +71,10 @@ class SignInEndpoints(Endpoints):
                                   "The verification code does not exist.")
             if not totp_matches(user["totp_secret_base64"], body["totp"]):
                 raise known_error(400, "INVALID_TOTP_CODE",
-                                  "The TOTP code is invalid.")
+                                  "The TOTP code is invalid. Please try "
+                                  "again.")
             del self.mfa_attempts[body["code"]]
-            return 200, self.signed_in(user["id"])
+            return 200, dict(self.signed_in(user["id"]), is_new_user=False)
 
     def create_session(self, request):
         body = check_body(request, SESSION)
@@ -100,6 +104,44 @@ class SignInEndpoints(Endpoints):
         if user is None:
             self.pause(self.config["unknown_email_seconds"])
         return 200, {"success": "maybe, only if user with e-mail exists"}
+
+    def check_reset_code(self, request):
+        body = check_body(request, CHECK_RESET)
+        with self.store.lock:
+            for mail in self.store.mails:
+                if mail["code"] == body["code"]:
+                    self.refuse_used(mail.get("used", False))
+                    return 200, {"is_code_valid": True}
+        raise self.no_such_code()
+
+    def reset_password(self, request):
+        """Whatever becomes of the password, the code is used up."""
+        body = check_body(request, RESET)
+        with self.store.lock:
+            mail, used = self.store.use_code(body["code"])
+            if mail is None:
+                raise self.no_such_code()
+            self.refuse_used(used)
+            if len(body["password"]) < 8:
+                raise known_error(400, "PASSWORD_TOO_SHORT",
+                                  "Password too short.")
+            user = self.store.users.get(mail["user_id"])
+            if user is None:
+                raise user_not_found()
+            self.store.put(dict(
+                user, password_hash=BCRYPT.hash(body["password"])))
+        return 200, {"success": True}
+
+    @staticmethod
+    def refuse_used(used):
+        if used:
+            raise known_error(409, "VERIFICATION_CODE_ALREADY_USED",
+                              "The verification link has already been used.")
+
+    @staticmethod
+    def no_such_code():
+        return known_error(404, "VERIFICATION_CODE_NOT_FOUND",
+                           "The verification code does not exist.")
 
     @staticmethod
     def check_trusted(project, url):

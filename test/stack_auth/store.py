@@ -16,6 +16,7 @@ class Store:
         self.lock = threading.RLock()
         self.users = {}
         self.mails = []
+        self.tokens = {}            # access token -> user id
         self.auth_emails = {}       # (project, e-mail) -> user id
         self.oauth_accounts = {}    # (project, provider, account) -> user id
         self.db = sqlite3.connect(path or ":memory:",
@@ -73,6 +74,15 @@ class Store:
         self._write("INSERT INTO record VALUES ('mail', ?, ?)",
                     mail["id"], json.dumps(mail))
         self.mails.append(mail)
+
+    def use_code(self, code):
+        """The mail with that code, once: it is marked as used."""
+        for mail in self.mails:
+            if mail["code"] == code:
+                used = mail.get("used", False)
+                mail["used"] = True
+                return mail, used
+        return None, False
 
     def find(self, project, user_id):
         """The user, or None when the project has no such one."""

@@ -2,8 +2,11 @@
 
 import copy
 import re
+import threading
 
-from .answers import Answer, ServerFault, known_error, schema_error
+from .answers import (Answer, ServerFault, email_taken, known_error,
+                      schema_error)
+from .config import is_all_new
 from .credentials import BCRYPT, Bcrypt
 from .endpoints import Endpoints, check_body, check_query
 from .schemas import CREATE_USER, LIST_USERS, NOTHING, UPDATE_USER
@@ -27,11 +30,26 @@ def like_regex(query):
     return re.compile("".join(parts), re.IGNORECASE | re.DOTALL)
 
 
+# Longest list without a limit, in the new contract.
+MAX_UNPAGED = 1000
+
+
 class UserEndpoints(Endpoints):
     """/users"""
 
+    def __init__(self, config, store, pause):
+        super().__init__(config, store, pause)
+        self.contract = config["contract"]
+        self.thread = threading.Lock()
+
+    def take_time(self):
+        """The real server has one thread for all requests."""
+        if self.config["busy_seconds"]:
+            with self.thread:
+                self.pause(self.config["busy_seconds"])
+
     def list_users(self, request):
-        want = check_query(request, LIST_USERS)
+        want = check_query(request, LIST_USERS[self.contract])
         anonymous = want.get("include_anonymous") == "true"
         restricted = anonymous or want.get("include_restricted") == "true"
         only = want.get("only_anonymous") == "true"
@@ -44,31 +62,50 @@ class UserEndpoints(Endpoints):
         with self.store.lock:
             users = [user for user in self.store.users.values()
                      if user["project_id"] == request.project["id"]]
-        users.sort(key=list_order, reverse=backwards)
+        order = list_order
+        if want.get("order_by") == "last_active_at":
+            def order(user):
+                return user["last_active_at_millis"], user["id"]
+        users.sort(key=order, reverse=backwards)
         if "cursor" in want:
             users = self.from_cursor(users, want["cursor"].lower())
+        excluded = want.get("excluded_email_domains", "").lower().split(",")
         pattern = like_regex(want.get("query", ""))
         items = []
         for user in users:
-            view = user_view(user, request.project)
+            view = self.view(user, request.project)
+            domain = (view["primary_email"] or "").rpartition("@")[2]
             if (view["is_anonymous"] and not anonymous
+                    or domain and domain in excluded
                     or view["is_restricted"] and not restricted
                     or only and not view["is_anonymous"]
                     or not self.found_by(user, want.get("query"), pattern)):
                 continue
             items.append(view)
         limit = want.get("limit", len(items))
-        cursor = items[limit]["id"] if len(items) > limit else None
+        cursor = None
+        if self.contract == "hexclave":
+            if "limit" not in want and limit > MAX_UNPAGED:
+                raise Answer(400, "More than %d users match: set limit"
+                             % MAX_UNPAGED)
+            if len(items) > limit:
+                cursor = items[limit - 1]["id"]
+        elif len(items) > limit:
+            cursor = items[limit]["id"]
         return 200, {"items": items[:limit], "is_paginated": True,
                      "pagination": {"next_cursor": cursor}}
 
-    @staticmethod
-    def from_cursor(users, cursor):
-        """The cursor's user is the first of the page; without it, the page
-        is empty and nobody is told."""
+    def view(self, user, project):
+        return user_view(user, project, is_all_new(self.config))
+
+    def from_cursor(self, users, cursor):
+        """The cursor's user is the first of the page, or in the new contract
+        the last of the page before; without it, the page is empty and nobody
+        is told."""
+        skip = 1 if self.contract == "hexclave" else 0
         for index, user in enumerate(users):
             if user["id"] == cursor:
-                return users[index:]
+                return users[index + skip:]
         return []
 
     @staticmethod
@@ -80,6 +117,7 @@ class UserEndpoints(Endpoints):
         return any(pattern.search(text) for text in texts)
 
     def create_user(self, request):
+        self.take_time()
         body = check_body(request, CREATE_USER, copies=2)
         user = new_user(request.project)
         self.apply_common(request, user, body)
@@ -98,7 +136,7 @@ class UserEndpoints(Endpoints):
         if collides:
             self.pause(self.config["oauth_collision_seconds"])
             raise ServerFault("OAuth account in use")
-        return 201, user_view(user, request.project)
+        return 201, self.view(user, request.project)
 
     def oauth_collision(self, user):
         accounts = self.store.oauth_accounts
@@ -111,7 +149,28 @@ class UserEndpoints(Endpoints):
 
     def get_user(self, request, user_id):
         check_query(request, NOTHING)
-        return 200, user_view(self.user(request, user_id), request.project)
+        return 200, self.view(self.user(request, user_id), request.project)
+
+    def get_me(self, request):
+        """Whoever has signed in, by the token that this gave."""
+        check_query(request, NOTHING)
+        token = request.headers.get("x-stack-access-token", "")
+        with self.store.lock:
+            user = self.store.users.get(self.store.tokens.get(token))
+        if user is None:
+            raise known_error(401, "UNPARSABLE_ACCESS_TOKEN",
+                              "The access token is not valid.")
+        view = self.view(user, request.project)
+        if view["is_restricted"] and not request.headers.get(
+                "x-stack-allow-restricted-user"):
+            raise known_error(
+                403, "RESTRICTED_USER_NOT_ALLOWED",
+                "The user in the access token is in restricted state. "
+                "Reason: %s. Please pass the X-Stack-Allow-Restricted-User "
+                "header if this is intended."
+                % view["restricted_reason"]["type"],
+                {"restricted_reason": view["restricted_reason"]})
+        return 200, view
 
     def update_user(self, request, user_id):
         body = check_body(request, UPDATE_USER)
@@ -128,7 +187,7 @@ class UserEndpoints(Endpoints):
             if "password_hash" in body and not primary_channel(user):
                 raise ServerFault("password without e-mail")
             self.put_storable(user)
-        return 200, user_view(user, request.project)
+        return 200, self.view(user, request.project)
 
     def apply_common(self, request, user, body):
         """Puts into user what create and update treat alike; what the body
@@ -155,7 +214,7 @@ class UserEndpoints(Endpoints):
 
     @staticmethod
     def check_image(url):
-        if url is None or re.match("https?:", url, re.IGNORECASE):
+        if url is None or re.match("https?://", url):
             return
         if re.match("data:image/(jpeg|png|webp);base64,", url):
             raise ServerFault("no S3 to store the image in")
@@ -195,6 +254,8 @@ class UserEndpoints(Endpoints):
         if channel and channel["used_for_auth"] and self.email_taken(
                 request.project, channel["value"], user):
             email = channel["value"]
+            if self.contract == "hexclave":
+                raise email_taken(email)
             raise known_error(
                 409, "USER_EMAIL_ALREADY_EXISTS",
                 "A user with email \"%s\" already exists." % email,
@@ -214,6 +275,7 @@ class UserEndpoints(Endpoints):
 
     def delete_user(self, request, user_id):
         check_query(request, NOTHING)
+        self.take_time()
         with self.store.lock:
             self.store.delete(self.user(request, user_id)["id"])
         return 200, {"success": True}

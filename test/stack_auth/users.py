@@ -4,9 +4,10 @@ import uuid
 
 from .values import now_millis
 
-PLAIN_FIELDS = ["display_name", "profile_image_url", "client_metadata",
-                "client_read_only_metadata", "server_metadata",
-                "otp_auth_enabled", "is_anonymous", "restricted_by_admin",
+METADATA_FIELDS = ["client_metadata", "client_read_only_metadata",
+                   "server_metadata"]
+PLAIN_FIELDS = METADATA_FIELDS + [
+                "display_name", "profile_image_url", "otp_auth_enabled", "is_anonymous", "restricted_by_admin",
                 "restricted_by_admin_reason",
                 "restricted_by_admin_private_details", "country_code",
                 "risk_scores"]
@@ -58,7 +59,7 @@ def restricted_reason(user, project):
     return None
 
 
-def user_view(user, project):
+def user_view(user, project, new_keys):
     """The user as the API shows it."""
     channel = primary_channel(user)
     reason = restricted_reason(user, project)
@@ -83,6 +84,8 @@ def user_view(user, project):
         "is_restricted": reason is not None,
         "restricted_reason": reason,
     })
+    if new_keys:
+        view["external_auth_providers"] = []
     return view
 
 

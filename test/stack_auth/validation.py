@@ -8,11 +8,13 @@ its database refuses.
 
 import base64
 import binascii
+import ipaddress
 import json
 import re
 import urllib.parse
 
 MAX_JSON_DEPTH = 499
+MAX_METADATA_DEPTH = 123
 MAX_SAFE_INTEGER = 2 ** 53
 
 
@@ -72,8 +74,12 @@ def integer(low, high=None):
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise Invalid("%s must be an integer" % path)
-        if value < low or (high is not None and value > high):
-            raise Invalid("%s is out of range" % path)
+        if high is not None and value > high:
+            raise Invalid("%s must be less than or equal to %d"
+                          % (path, high))
+        if value < low:
+            raise Invalid("%s must be greater than or equal to %d"
+                          % (path, low))
         return value
     return validate
 
@@ -133,10 +139,66 @@ def url_fault(value):
         parts = urllib.parse.urlsplit(value)
     except ValueError:
         return "is not a valid URL"
-    web = parts.scheme in ("http", "https")
-    if not parts.scheme or (web and not parts.hostname):
+    if not parts.scheme:
+        return "is not a valid URL"
+    if parts.scheme in ("http", "https") and not web_host_parses(parts):
         return "is not a valid URL"
     return None
+
+
+def web_host_parses(parts):
+    """Whether a browser's parser takes host and port: WHATWG's standard."""
+    authority = parts.netloc.rpartition("@")[2]
+    host, _colon, port = authority.partition(":")
+    if authority.startswith("["):
+        host, _bracket, rest = authority[1:].partition("]")
+        port = rest[1:]
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            return False
+        if rest[:1] not in ("", ":"):
+            return False
+    elif not name_parses(urllib.parse.unquote(host)):
+        return False
+    return not port or (port.isascii() and port.isdigit()
+                        and int(port) <= 65535)
+
+
+def name_parses(host):
+    """Whether a host's name is one, or the IPv4 address that it looks like."""
+    if not host or re.search("[\0-\x20#%/:<>?@\\\\^|\x7f]", host):
+        return False
+    labels = host.lower().split(".")
+    for label in labels:
+        if label.startswith("xn--"):
+            try:
+                label[4:].encode("ascii").decode("punycode")
+            except ValueError:
+                return False
+            if not label[4:] or label.endswith("-"):
+                return False
+    if labels[-1] == "" and len(labels) > 1:
+        labels.pop()
+    if not re.fullmatch("[0-9]+|0x[0-9a-f]*", labels[-1]):
+        return True
+    if len(labels) > 4:
+        return False
+    try:
+        numbers = [ipv4_number(label) for label in labels]
+    except ValueError:
+        return False
+    return (all(number <= 255 for number in numbers[:-1])
+            and numbers[-1] < 256 ** (5 - len(numbers)))
+
+
+def ipv4_number(label):
+    """A part of an IPv4 address: decimal, octal or hexadecimal."""
+    if label.startswith("0x"):
+        return int(label[2:] or "0", 16)
+    if not label.isdigit():
+        raise ValueError(label)
+    return int(label, 8) if len(label) > 1 and label[0] == "0" else int(label)
 
 
 def base64_fault(value):
@@ -156,6 +218,19 @@ def uuid_fault(value):
 
 def non_empty(value):
     return None if value else "must not be empty"
+
+
+def levels(value):
+    """How deeply a JSON value is nested: 0 for what is no container."""
+    deepest = 0
+    todo = [(value, 1)]
+    while todo:
+        item, depth = todo.pop()
+        if isinstance(item, (dict, list)):
+            deepest = max(deepest, depth)
+            parts = item.values() if isinstance(item, dict) else item
+            todo += [(part, depth + 1) for part in parts]
+    return deepest
 
 
 def storable(value, depth=1):

@@ -6,7 +6,6 @@
 use strict;
 use warnings;
 
-use Digest::SHA qw(hmac_sha1);
 use IO::Socket::INET;
 use JSON::PP;
 use MIME::Base64;
@@ -39,6 +38,10 @@ sub test_refused_fields
 		[ profile_image_url => '' ],
 		[ profile_image_url => '/relative.png' ],
 		[ profile_image_url => 'https://example.com/a b.png' ],
+		map({ [ profile_image_url => $_ ] } 'https://example.com:65536/a',
+			'https://example.com:80:80/a', 'https://256.256.256.256/a',
+			'https://1.2.3.4.5/a', 'https://4294967296/a', 'https://1.2.3.09/',
+			'https://xn--/a', 'https://exa<mple.com/a', 'http://[::1/a'),
 		[ totp_secret_base64 => 'MTIz!' ],
 		[ totp_secret_base64 => 'MTIzNA' ],
 		[ primary_email_verified => 'yes' ],
@@ -110,7 +113,12 @@ sub test_accepted_fields
 	  foreach ('a..b@x.com', 'l' x 300 . '@x.com');
 	is($server->api('POST', '/users', {})->{status}, 201, 'an empty user');
 	create($server, display_name => "\x{1F600}" x 128);
-	create($server, profile_image_url => 'http://example.com/a.png');
+	create($server, profile_image_url => $_)
+	  foreach ('http://example.com/a.png', 'https://example.com:/a',
+		'https://example.com:0/a', 'https://a..b/', 'https://-a-.de/',
+		'https://example.com./', 'https://example.com/[a%zz\'"\\',
+		'http://[::1]:65535/', 'https://1.2.3.4/',
+		'https://example.com/' . 'a' x 4096);
 	pass('long and odd values are accepted');
 	return;
 }
@@ -152,6 +160,10 @@ sub test_text_errors
 	is_text(
 		$server->api('POST', '/users', { profile_image_url => 'ftp://x/a' }),
 		400, 'Invalid profile image URL', 'ftp image');
+	is_text(
+		$server->api('POST', '/users', { profile_image_url => $_ }),
+		400, 'Invalid profile image URL', "image of $_")
+	  foreach qw(HTTPS://example.com/a Http://example.com/a);
 	is_opaque(
 		$server->api('POST', '/users',
 			{ profile_image_url => 'data:image/png;base64,AAAA' }),
@@ -523,16 +535,6 @@ sub test_sign_in
 					{ user_id => $banned->{id} })->{json} }),
 		'access_token refresh_token', 'a session');
 	return;
-}
-
-# RFC 6238's code of now, by RFC 4226's truncation.
-sub totp
-{
-	my ($secret) = @_;
-	my @digest = unpack 'C*', hmac_sha1(pack('Q>', int(time / 30)), $secret);
-	my $offset = $digest[19] & 15;
-	my $number = unpack 'N', pack 'C4', @digest[ $offset .. $offset + 3 ];
-	return sprintf '%06d', ($number & 0x7fffffff) % 1_000_000;
 }
 
 sub test_totp
