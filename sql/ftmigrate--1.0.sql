@@ -176,6 +176,7 @@ CREATE TABLE @extschema@.ftm_user (
 	project_id pg_catalog.text,
 	updated_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	reset_sent_at pg_catalog.timestamptz,
+	reset_in_doubt pg_catalog.bool NOT NULL DEFAULT false,
 	verified pg_catalog.bool,
 	verified_at pg_catalog.timestamptz,
 	difference pg_catalog.text,

@@ -87,6 +87,8 @@ ftm_rollback(PG_FUNCTION_ARGS)
 	if (request.users)
 		ftm_user_step_check_deletion(request.run_id, request.force);
 	pool = ftm_pool_start(1);
+	if (request.users)
+		ftm_user_step_try_deletion(pool, request.run_id);
 	tables = ftm_control_roll_back(pool, &request);
 	if (request.users)
 		ftm_user_step_delete(pool, request.run_id);

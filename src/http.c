@@ -41,6 +41,7 @@ typedef struct Transfer
 {
 	struct Transfer *next;		/* in the client's list */
 	CURL	   *easy;
+	struct curl_slist *headers; /* the client's, and the request's own */
 	char	   *request_body;
 	char	   *body;
 	size_t		length;
@@ -66,6 +67,11 @@ struct HttpClient
 
 static void initialize_library(void);
 static void close_client(void *arg);
+static struct curl_slist *add_header(struct curl_slist *headers,
+									 const char *header);
+static void free_headers(struct curl_slist *headers);
+static void copy_headers(HttpClient *client, Transfer *transfer,
+						 const List *headers);
 static void free_transfer(HttpClient *client, Transfer *transfer);
 static void set_options(HttpClient *client, Transfer *transfer,
 						const char *method, const char *url, bool once);
@@ -101,16 +107,34 @@ ftm_http_create(MemoryContext context, List *headers, int timeout,
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	foreach(lc, headers)
-	{
-		struct curl_slist *list = curl_slist_append(client->headers,
-													lfirst(lc));
-
-		if (list == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-		client->headers = list;
-	}
+		client->headers = add_header(client->headers, lfirst(lc));
 	return client;
+}
+
+/*
+ * The list with one more; on an error the list is as it was.
+ */
+static struct curl_slist *
+add_header(struct curl_slist *headers, const char *header)
+{
+	struct curl_slist *list = curl_slist_append(headers, header);
+
+	if (list == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	return list;
+}
+
+/*
+ * One of them is the key: leave no copy in freed memory.
+ */
+static void
+free_headers(struct curl_slist *headers)
+{
+	for (struct curl_slist *header = headers; header != NULL;
+		 header = header->next)
+		explicit_bzero(header->data, strlen(header->data));
+	curl_slist_free_all(headers);
 }
 
 /*
@@ -143,11 +167,7 @@ close_client(void *arg)
 	if (client->multi != NULL)
 		(void) curl_multi_cleanup(client->multi);
 	client->multi = NULL;
-	/* One of them is the key: leave no copy in freed memory. */
-	for (struct curl_slist *header = client->headers; header != NULL;
-		 header = header->next)
-		explicit_bzero(header->data, strlen(header->data));
-	curl_slist_free_all(client->headers);
+	free_headers(client->headers);
 	client->headers = NULL;
 }
 
@@ -171,6 +191,7 @@ free_transfer(HttpClient *client, Transfer *transfer)
 		(void) curl_multi_remove_handle(client->multi, transfer->easy);
 		curl_easy_cleanup(transfer->easy);
 	}
+	free_headers(transfer->headers);
 	/* Passwords' hashes and TOTP secrets are in there. */
 	if (transfer->request_body != NULL)
 		explicit_bzero(transfer->request_body, strlen(transfer->request_body));
@@ -181,7 +202,7 @@ free_transfer(HttpClient *client, Transfer *transfer)
 
 void
 ftm_http_start(HttpClient *client, const char *method, const char *url,
-			   const char *body, bool once, void *arg)
+			   const List *headers, const char *body, bool once, void *arg)
 {
 	Transfer   *transfer = calloc(1, sizeof(Transfer));
 
@@ -200,8 +221,21 @@ ftm_http_start(HttpClient *client, const char *method, const char *url,
 		(body != NULL && transfer->request_body == NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	copy_headers(client, transfer, headers);
 	set_options(client, transfer, method, url, once);
 	check_multi(curl_multi_add_handle(client->multi, transfer->easy));
+}
+
+static void
+copy_headers(HttpClient *client, Transfer *transfer, const List *headers)
+{
+	ListCell   *lc;
+
+	for (struct curl_slist *header = client->headers; header != NULL;
+		 header = header->next)
+		transfer->headers = add_header(transfer->headers, header->data);
+	foreach(lc, headers)
+		transfer->headers = add_header(transfer->headers, lfirst(lc));
 }
 
 /* Options are set with the type that libcurl wants; an error is a bug. */
@@ -235,7 +269,7 @@ set_options(HttpClient *client, Transfer *transfer, const char *method,
 	SET_OPTION(CURLOPT_WRITEDATA, transfer);
 	SET_OPTION(CURLOPT_HEADERFUNCTION, receive_header);
 	SET_OPTION(CURLOPT_HEADERDATA, transfer);
-	SET_OPTION(CURLOPT_HTTPHEADER, client->headers);
+	SET_OPTION(CURLOPT_HTTPHEADER, transfer->headers);
 	SET_OPTION(CURLOPT_CUSTOMREQUEST, method);
 	if (transfer->request_body != NULL)
 	{
@@ -293,9 +327,14 @@ receive_header(char *data, size_t size, size_t count, void *arg)
 {
 	Transfer   *transfer = arg;
 
+	/* Both names that the service has had. */
 	keep_header(data, size * count, "x-stack-known-error:",
 				transfer->known_error);
+	keep_header(data, size * count, "x-hexclave-known-error:",
+				transfer->known_error);
 	keep_header(data, size * count, "x-stack-request-id:",
+				transfer->request_id);
+	keep_header(data, size * count, "x-hexclave-request-id:",
 				transfer->request_id);
 	return size * count;
 }
@@ -323,12 +362,6 @@ keep_header(const char *line, size_t length, const char *name, char *value)
 		value[used++] = (char) c;
 	}
 	value[used] = '\0';
-}
-
-int
-ftm_http_in_flight(const HttpClient *client)
-{
-	return client->in_flight;
 }
 
 HttpAnswer *
@@ -412,15 +445,18 @@ make_answer(Transfer *transfer, CURLcode code)
 	char	   *type = NULL;
 	long		status = 0;
 	curl_off_t	retry_after = 0;
+	curl_off_t	elapsed = 0;
 
 	(void) curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
 	(void) curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE, &type);
 	(void) curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER,
 							 &retry_after);
+	(void) curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME_T, &elapsed);
 
 	answer->arg = transfer->arg;
 	answer->status = (int) status;
 	answer->retry_after = (int64) retry_after;
+	answer->elapsed = (int) Min(elapsed / 1000, PG_INT32_MAX);
 	answer->known_error = pstrdup(transfer->known_error);
 	answer->request_id = pstrdup(transfer->request_id);
 	answer->content_type = pstrdup("");

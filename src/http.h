@@ -34,6 +34,7 @@ typedef struct HttpAnswer
 	char	   *body;			/* UTF-8 as it came, NUL-terminated */
 	size_t		length;			/* bytes in body */
 	int64		retry_after;	/* seconds, 0 if the server did not say */
+	int			elapsed;		/* milliseconds that the request took */
 	char	   *known_error;	/* x-stack-known-error, or "" */
 	char	   *request_id;		/* x-stack-request-id, or "" */
 	void	   *arg;			/* what ftm_http_start() was given */
@@ -48,16 +49,14 @@ extern HttpClient *ftm_http_create(MemoryContext context, List *headers,
 								   int timeout, int connect_timeout);
 
 /*
- * Begin a request.  body: JSON in UTF-8, or NULL for none.  once: the request
- * must never reach the server twice; libcurl repeats one by itself if a kept
- * connection turns out to be closed, so this takes a new connection.
+ * Begin a request.  headers: List of char *, of this request alone.  body: JSON
+ * in UTF-8, or NULL for none.  once: the request must never reach the server
+ * twice; libcurl repeats one by itself if a kept connection turns out to be
+ * closed, so this takes a new connection.
  */
 extern void ftm_http_start(HttpClient *client, const char *method,
-						   const char *url, const char *body, bool once,
-						   void *arg);
-
-/* Number of requests that have not been answered yet. */
-extern int	ftm_http_in_flight(const HttpClient *client);
+						   const char *url, const List *headers,
+						   const char *body, bool once, void *arg);
 
 /*
  * Wait for an answer, at most so many milliseconds; -1: until one comes (there

@@ -30,6 +30,7 @@ int			ftm_auth_concurrency;
 int			ftm_auth_timeout;
 int			ftm_auth_max_delay;
 int			ftm_auth_settle_time;
+int			ftm_auth_outage_timeout;
 
 static bool check_log_file(char **value, void **extra, GucSource source);
 
@@ -108,10 +109,10 @@ ftm_settings_define(void)
 							   check_log_file, NULL, NULL);
 
 	DefineCustomIntVariable("ftmigrate.auth_concurrency",
-							"Number of requests to the auth service at a time.",
-							NULL,
+							"Most requests to the auth service at a time.",
+							"Fewer are sent as long as it is not faster with more.",
 							&ftm_auth_concurrency,
-							4, 1, 64,
+							16, 1, 64,
 							PGC_USERSET, 0,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("ftmigrate.auth_timeout",
@@ -133,6 +134,14 @@ ftm_settings_define(void)
 							"Only then is a user without an e-mail to sign in with sent again.",
 							&ftm_auth_settle_time,
 							60000, 0, 3600000,
+							PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("ftmigrate.auth_outage_timeout",
+							"Time for which an auth service that does not answer is waited for.",
+							"Users wait meanwhile, and the call ends when the time is over.",
+							&ftm_auth_outage_timeout,
+							600000, 0, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 

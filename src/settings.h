@@ -26,6 +26,7 @@ extern int	ftm_auth_concurrency;
 extern int	ftm_auth_timeout;
 extern int	ftm_auth_max_delay;
 extern int	ftm_auth_settle_time;
+extern int	ftm_auth_outage_timeout;
 
 /* Define them all; once, when the library is loaded. */
 extern void ftm_settings_define(void);

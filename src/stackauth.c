@@ -3,13 +3,17 @@
  * stackauth.c
  *		Stack Auth's REST API, as far as a migration needs it.
  *
- * The API has no idempotency key: a request whose answer was lost may have
- * been executed.  So the answers are told apart by what is known afterwards
- * (see StackVerdict), and an answer that is not what the API documents counts
- * as lost.
+ * Stack Auth is called Hexclave now, and some answers have changed with the
+ * name; what is asked for and understood here is right for both.  Whether a
+ * service heeds idempotency keys is not known, so a request whose answer was
+ * lost may have been executed.  Answers are therefore told apart by what is
+ * known afterwards (see StackVerdict), and an answer that is not what the API
+ * documents counts as lost.
  *
  * Errors come as JSON with a code, or as plain text without one; the header
  * x-stack-known-error has the code as well.
+ *
+ * A content type without a body is refused, by DELETE for one.
  *
  *-------------------------------------------------------------------------
  */
@@ -73,7 +77,7 @@ static const char *const configuration_codes[] = {
 
 static void start(StackAuth *stack, AnswerKind kind, int expected_status,
 				  const char *method, const char *path, const char *body,
-				  bool once, void *arg);
+				  bool once, const char *key, void *arg);
 static StackAnswer *interpret(HttpAnswer *http);
 static void read_error(StackAnswer *answer, const HttpAnswer *http);
 static StackVerdict refusal(const StackAnswer *answer);
@@ -99,8 +103,7 @@ ftm_stackauth_create(MemoryContext context, const AuthServer *server,
 						 psprintf("x-stack-secret-server-key: %s",
 								  server->secret_server_key),
 						 "x-stack-access-type: server",
-						 "content-type: application/json");
-	headers = lappend(headers, "accept: application/json");
+						 "accept: application/json");
 	headers = lappend(headers, "Expect:");	/* don't wait for a 100 */
 	if (server->branch_id != NULL)
 		headers = lappend(headers, psprintf("x-stack-branch-id: %s",
@@ -113,19 +116,27 @@ ftm_stackauth_create(MemoryContext context, const AuthServer *server,
 static void
 start(StackAuth *stack, AnswerKind kind, int expected_status,
 	  const char *method, const char *path, const char *body, bool once,
-	  void *arg)
+	  const char *key, void *arg)
 {
 	StackRequest *request = MemoryContextAlloc(stack->context,
 											   sizeof(StackRequest));
 	char	   *url = psprintf("%s%s", stack->base, path);
 	char	   *utf8 = NULL;
+	List	   *headers = NIL;
 
 	request->kind = kind;
 	request->expected_status = expected_status;
 	request->arg = arg;
 	if (body != NULL)
+	{
+		headers = lappend(headers, "content-type: application/json");
 		utf8 = pg_server_to_any(body, strlen(body), PG_UTF8);
-	ftm_http_start(stack->http, method, url, utf8, once, request);
+	}
+	if (key != NULL)
+		headers = lappend(headers,
+						  psprintf("x-hexclave-idempotency-key: %s", key));
+	ftm_http_start(stack->http, method, url, headers, utf8, once, request);
+	list_free(headers);
 	pfree(url);
 	if (utf8 != NULL && utf8 != body)
 		pfree(utf8);
@@ -135,63 +146,65 @@ void
 ftm_stackauth_get_project(StackAuth *stack, void *arg)
 {
 	start(stack, ANSWER_PROJECT, 200, "GET", "/projects/current", NULL, false,
-		  arg);
+		  NULL, arg);
 }
 
 void
 ftm_stackauth_get_user(StackAuth *stack, const char *id, void *arg)
 {
 	start(stack, ANSWER_USER, 200, "GET", psprintf("/users/%s", id), NULL,
-		  false, arg);
+		  false, NULL, arg);
 }
 
 void
 ftm_stackauth_create_user(StackAuth *stack, const char *body, bool unique,
-						  void *arg)
+						  const char *key, void *arg)
 {
-	start(stack, ANSWER_USER, 201, "POST", "/users", body, !unique, arg);
+	start(stack, ANSWER_USER, 201, "POST", "/users", body, !unique, key, arg);
 }
 
 void
 ftm_stackauth_update_user(StackAuth *stack, const char *id,
 						  const char *body, void *arg)
 {
-	start(stack, ANSWER_USER, 200, "PATCH", psprintf("/users/%s", id), body, false, arg);
+	start(stack, ANSWER_USER, 200, "PATCH", psprintf("/users/%s", id), body,
+		  false, NULL, arg);
 }
 
 void
 ftm_stackauth_delete_user(StackAuth *stack, const char *id, void *arg)
 {
-	start(stack, ANSWER_OBJECT, 200, "DELETE", psprintf("/users/%s", id), NULL, false,
-		  arg);
+	start(stack, ANSWER_OBJECT, 200, "DELETE", psprintf("/users/%s", id), NULL,
+		  false, NULL, arg);
 }
 
 void
 ftm_stackauth_add_provider(StackAuth *stack, const char *body, void *arg)
 {
 	start(stack, ANSWER_OBJECT, 201, "POST", "/oauth-providers", body, true,
-		  arg);
+		  NULL, arg);
 }
 
 void
 ftm_stackauth_add_email(StackAuth *stack, const char *body, void *arg)
 {
 	start(stack, ANSWER_OBJECT, 201, "POST", "/contact-channels", body, true,
-		  arg);
+		  NULL, arg);
 }
 
 void
-ftm_stackauth_send_reset(StackAuth *stack, const char *body, void *arg)
+ftm_stackauth_send_reset(StackAuth *stack, const char *body, const char *key,
+						 void *arg)
 {
 	start(stack, ANSWER_OBJECT, 200, "POST", "/auth/password/send-reset-code",
-		  body, true, arg);
+		  body, true, key, arg);
 }
 
 void
 ftm_stackauth_sign_in(StackAuth *stack, const char *body, void *arg)
 {
 	start(stack, ANSWER_OBJECT, 200, "POST", "/auth/password/sign-in", body,
-		  false, arg);
+		  false, NULL, arg);
 }
 
 void
@@ -219,14 +232,26 @@ ftm_stackauth_list_users(StackAuth *stack, int limit, bool newest_first,
 		appendStringInfo(&path, "&query=%s", escaped);
 		curl_free(escaped);
 	}
-	start(stack, ANSWER_PAGE, 200, "GET", path.data, NULL, false, arg);
+	start(stack, ANSWER_PAGE, 200, "GET", path.data, NULL, false, NULL,
+		  arg);
 	pfree(path.data);
 }
 
-int
-ftm_stackauth_in_flight(const StackAuth *stack)
+void
+ftm_stackauth_renew_key(char *key, const StackAnswer *answer)
 {
-	return ftm_http_in_flight(stack->http);
+	bool		lost = answer != NULL && answer->verdict == STACK_IN_DOUBT &&
+		answer->status < 300;
+	uint8		random[(STACK_KEY_SIZE - 1) / 2];
+
+	if (key[0] != '\0' && lost)
+		return;
+	if (!pg_strong_random(random, sizeof(random)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	for (size_t i = 0; i < sizeof(random); i++)
+		snprintf(key + 2 * i, 3, "%02x", random[i]);
 }
 
 StackAnswer *
@@ -256,6 +281,7 @@ interpret(HttpAnswer *http)
 	answer->request_id = http->request_id;
 	answer->message = "";
 	answer->retry_after = (int) Min(http->retry_after, 86400) * 1000;
+	answer->elapsed = http->elapsed;
 
 	if (http->outcome != HTTP_ANSWERED)
 	{
@@ -279,6 +305,10 @@ interpret(HttpAnswer *http)
 	{
 		read_error(answer, http);
 		answer->verdict = refusal(answer);
+		answer->email_is_taken = answer->verdict == STACK_REFUSED &&
+			answer->status == 409;
+		answer->user_is_missing = answer->verdict == STACK_REFUSED &&
+			strcmp(answer->code, "USER_NOT_FOUND") == 0;
 	}
 	return answer;
 }
@@ -312,7 +342,7 @@ read_error(StackAnswer *answer, const HttpAnswer *http)
 /*
  * What a status other than the expected one says.  Below 500 the request was
  * looked at and not executed; 408 and whatever is not documented tells
- * nothing.
+ * nothing.  Nor does 409 without a code: the same request is being executed.
  */
 static StackVerdict
 refusal(const StackAnswer *answer)
@@ -323,7 +353,8 @@ refusal(const StackAnswer *answer)
 	if (answer->status >= 300 && answer->status < 400)
 		return STACK_MISCONFIGURED;
 	if (answer->status < 400 || answer->status >= 500 ||
-		answer->status == 408)
+		answer->status == 408 ||
+		(answer->status == 409 && answer->code[0] == '\0'))
 		return STACK_IN_DOUBT;
 	for (int i = 0; i < (int) lengthof(configuration_codes); i++)
 	{

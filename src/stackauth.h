@@ -76,10 +76,13 @@ typedef struct StackAnswer
 {
 	StackVerdict verdict;
 	int			status;			/* of HTTP; 0 if no answer came */
+	bool		email_is_taken; /* STACK_REFUSED: somebody has it */
+	bool		user_is_missing;	/* likewise: there is no such user */
 	char	   *code;			/* of the error, "" if it has none */
 	char	   *message;		/* printable ASCII; never a secret */
 	char	   *request_id;
 	int			retry_after;	/* milliseconds; 0 if not said */
+	int			elapsed;		/* milliseconds that it took */
 	StackUser  *user;			/* what was asked for, if STACK_DONE */
 	StackUserPage *page;
 	StackProject *project;
@@ -97,13 +100,14 @@ extern StackAuth *ftm_stackauth_create(MemoryContext context,
 /*
  * Start a request; arg comes back with the answer.  Bodies are JSON in the
  * database's encoding.  unique: the service itself refuses to make this user
- * twice, so that the request may be repeated.
+ * twice, so that the request may be repeated.  key: an idempotency key of
+ * STACK_KEY_SIZE, see ftm_stackauth_renew_key(), or NULL.
  */
 extern void ftm_stackauth_get_project(StackAuth *stack, void *arg);
 extern void ftm_stackauth_get_user(StackAuth *stack, const char *id,
 								   void *arg);
 extern void ftm_stackauth_create_user(StackAuth *stack, const char *body,
-									  bool unique, void *arg);
+									  bool unique, const char *key, void *arg);
 extern void ftm_stackauth_update_user(StackAuth *stack, const char *id,
 									  const char *body, void *arg);
 extern void ftm_stackauth_delete_user(StackAuth *stack, const char *id,
@@ -113,7 +117,7 @@ extern void ftm_stackauth_add_provider(StackAuth *stack, const char *body,
 extern void ftm_stackauth_add_email(StackAuth *stack, const char *body,
 									void *arg);
 extern void ftm_stackauth_send_reset(StackAuth *stack, const char *body,
-									 void *arg);
+									 const char *key, void *arg);
 extern void ftm_stackauth_sign_in(StackAuth *stack, const char *body,
 								  void *arg);
 
@@ -126,7 +130,17 @@ extern void ftm_stackauth_list_users(StackAuth *stack, int limit,
 									 bool newest_first, const char *query,
 									 const char *cursor, void *arg);
 
-extern int	ftm_stackauth_in_flight(const StackAuth *stack);
+/*
+ * A newer service executes requests with the same key and body once, and
+ * answers the later ones as it answered the first, be that an error; an older
+ * one ignores keys.  So the key of a request whose answer was lost is kept when
+ * it is repeated, and any other repetition takes a new one.  key: at least
+ * STACK_KEY_SIZE bytes, "" if there is none yet; answer: to the request that
+ * had it, or NULL.
+ */
+#define STACK_KEY_SIZE	33
+
+extern void ftm_stackauth_renew_key(char *key, const StackAnswer *answer);
 
 /*
  * As ftm_http_wait(): an answer in the current memory context, or NULL when

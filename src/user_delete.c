@@ -15,10 +15,14 @@
 
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "state.h"
-#include "user_session.h"
+#include "user_service.h"
+
+/* Repetitions of one request. */
+#define MAX_REPETITIONS		10
 
 /* A user that the run created, or may have created. */
 typedef struct Deletion
@@ -27,14 +31,29 @@ typedef struct Deletion
 	char		target_id[UUID_TEXT_SIZE];	/* "": not known yet */
 	bool		answered;		/* the service's answer said target_id */
 	bool		confirmed;		/* the service still says the same */
+	int			repetitions;	/* of the request */
 } Deletion;
 
-static List *list_users(UserSession *session, HTAB *deletions,
-						int64 *settled);
+typedef struct Deleter
+{
+	UserSession *session;
+	HTAB	   *deletions;		/* of Deletion, by source_id */
+	List	   *users;			/* the same, in order */
+	int			next;			/* first of them that was not sent yet */
+	List	   *again;			/* those whose request has to be repeated */
+	int			in_flight;
+	int64		not_before;		/* milliseconds since 1970: the service asked
+								 * to wait */
+	int			deleted;
+} Deleter;
+
+static List *list_users(Deleter *deleter, int64 *settled);
 static void wait_until(UserSession *session, int64 time);
 static void confirm_user(UserSession *session, const StackUser *user,
 						 void *arg);
-static void delete_user(UserSession *session, const Deletion *deletion);
+static void start_deletion_of_nobody(UserSession *session, void *arg);
+static void start_deletions(Deleter *deleter);
+static void take_answer(Deleter *deleter);
 static void forget_user(const Deletion *deletion);
 
 int
@@ -44,43 +63,66 @@ ftm_users_delete(const UsersTask *task)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "ftmigrate deletion",
 												  ALLOCSET_DEFAULT_SIZES);
-	HTAB	   *deletions;
+	MemoryContext old = CurrentMemoryContext;
+	Deleter		deleter = {0};
 	HASHCTL		control;
-	List	   *users;
-	ListCell   *lc;
 	int64		settled;
-	int			deleted = 0;
 
 	memset(&control, 0, sizeof(control));
 	control.keysize = UUID_TEXT_SIZE;
 	control.entrysize = sizeof(Deletion);
 	control.hcxt = session->context;
-	deletions = hash_create("ftmigrate users to delete", 1024, &control,
-							HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	users = list_users(session, deletions, &settled);
+	deleter.session = session;
+	deleter.deletions = hash_create("ftmigrate users to delete", 1024,
+									&control,
+									HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	deleter.users = list_users(&deleter, &settled);
 	wait_until(session, settled);
-	ftm_user_session_scan(session, false, 0, confirm_user, deletions);
+	ftm_user_service_scan(session, false, 0, confirm_user, deleter.deletions);
 
-	foreach(lc, users)
+	while (deleter.next < list_length(deleter.users) ||
+		   deleter.again != NIL || deleter.in_flight > 0)
 	{
-		Deletion   *deletion = lfirst(lc);
-		MemoryContext old = MemoryContextSwitchTo(context);
-
 		CHECK_FOR_INTERRUPTS();
-		if (deletion->confirmed)
+		MemoryContextSwitchTo(context);
+		if (deleter.in_flight == 0)
 		{
-			delete_user(session, deletion);
-			deleted++;
+			wait_until(session, deleter.not_before);
+			if (ftm_user_service_room(session) == 0)
+				(void) ftm_user_service_recover(session, "delete users");
 		}
-		forget_user(deletion);
-		pgstat_report_activity(STATE_RUNNING,
-							   psprintf("delete users: %d of %d", deleted,
-										list_length(users)));
+		start_deletions(&deleter);
+		if (deleter.in_flight > 0)
+			take_answer(&deleter);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
 	}
 	ftm_user_session_close(session);
-	return deleted;
+	return deleter.deleted;
+}
+
+/*
+ * The service must say of a user who does not exist that there is none: then it
+ * understands the request, and the key may make it.
+ */
+void
+ftm_users_check_deletion(const UsersTask *task)
+{
+	UserSession *session = ftm_user_session_open(task);
+
+	start_deletion_of_nobody(session, NULL);
+	(void) ftm_user_service_answer(session, start_deletion_of_nobody, NULL, 0,
+								   "delete users");
+	ftm_user_session_close(session);
+}
+
+static void
+start_deletion_of_nobody(UserSession *session, void *arg pg_attribute_unused())
+{
+	char	   *id = DatumGetCString(DirectFunctionCall1(uuid_out,
+														 DirectFunctionCall1(gen_random_uuid, (Datum) 0)));
+
+	ftm_stackauth_delete_user(session->stack, id, NULL);
 }
 
 /*
@@ -89,8 +131,9 @@ ftm_users_delete(const UsersTask *task)
  * milliseconds since 1970.
  */
 static List *
-list_users(UserSession *session, HTAB *deletions, int64 *settled)
+list_users(Deleter *deleter, int64 *settled)
 {
+	UserSession *session = deleter->session;
 	const char *params[2];
 	List	   *users = NIL;
 	RowSet	   *rows;
@@ -107,7 +150,7 @@ list_users(UserSession *session, HTAB *deletions, int64 *settled)
 	*settled = 0;
 	for (int row = 0; row < rows->nrows; row++)
 	{
-		Deletion   *deletion = hash_search(deletions,
+		Deletion   *deletion = hash_search(deleter->deletions,
 										   ftm_rowset_value(rows, row, 0),
 										   HASH_ENTER, NULL);
 		const char *target_id = ftm_rowset_value(rows, row, 1);
@@ -116,6 +159,7 @@ list_users(UserSession *session, HTAB *deletions, int64 *settled)
 		strlcpy(deletion->target_id, target_id != NULL ? target_id : "",
 				UUID_TEXT_SIZE);
 		deletion->confirmed = false;
+		deletion->repetitions = 0;
 		if (!deletion->answered)
 			*settled = Max(*settled, ftm_rowset_int64(rows, row, 2) +
 						   session->task->settle_time);
@@ -148,25 +192,73 @@ confirm_user(UserSession *session, const StackUser *user, void *arg)
 }
 
 /*
+ * As many as the service can take.  Those who are not there any more, or say
+ * something else by now, need no request.
+ */
+static void
+start_deletions(Deleter *deleter)
+{
+	int			room = ftm_user_service_room(deleter->session);
+
+	if (ftm_user_session_now() < deleter->not_before)
+		return;
+	while (deleter->in_flight < room)
+	{
+		Deletion   *deletion;
+
+		if (deleter->again != NIL)
+		{
+			deletion = linitial(deleter->again);
+			deleter->again = list_delete_first(deleter->again);
+		}
+		else if (deleter->next < list_length(deleter->users))
+			deletion = list_nth(deleter->users, deleter->next++);
+		else
+			break;
+		if (!deletion->confirmed)
+		{
+			forget_user(deletion);
+			continue;
+		}
+		ftm_stackauth_delete_user(deleter->session->stack,
+								  deletion->target_id, deletion);
+		deleter->in_flight++;
+	}
+}
+
+/*
  * Deleting twice is harmless: the second time, the user is not found.
  */
 static void
-delete_user(UserSession *session, const Deletion *deletion)
+take_answer(Deleter *deleter)
 {
-	for (int n = 1;; n++)
-	{
-		StackAnswer *answer;
+	UserSession *session = deleter->session;
+	StackAnswer *answer = ftm_stackauth_wait(session->stack, -1);
+	Deletion   *deletion = answer->arg;
+	MemoryContext old;
 
-		ftm_stackauth_delete_user(session->stack, deletion->target_id, NULL);
-		answer = ftm_stackauth_wait(session->stack, -1);
-		if (answer->verdict == STACK_DONE || answer->status == 404)
-			return;
-		if (n > 10 || answer->verdict == STACK_REFUSED ||
-			answer->verdict == STACK_MISCONFIGURED)
-			ftm_stackauth_report(session->stack, answer, "delete users");
-		(void) ftm_stackauth_wait(session->stack,
-								  ftm_user_session_delay(session, answer, n));
+	deleter->in_flight--;
+	ftm_user_service_note(session, answer);
+	if (answer->verdict == STACK_DONE || answer->user_is_missing)
+	{
+		forget_user(deletion);
+		deleter->deleted++;
+		pgstat_report_activity(STATE_RUNNING,
+							   psprintf("delete users: %d of %d",
+										deleter->deleted,
+										list_length(deleter->users)));
+		return;
 	}
+	if (answer->verdict == STACK_REFUSED ||
+		answer->verdict == STACK_MISCONFIGURED ||
+		++deletion->repetitions > MAX_REPETITIONS)
+		ftm_stackauth_report(session->stack, answer, "delete users");
+	if (answer->verdict == STACK_BUSY)
+		deleter->not_before = ftm_user_session_now() +
+			ftm_user_service_delay(session, answer, deletion->repetitions);
+	old = MemoryContextSwitchTo(session->context);
+	deleter->again = lappend(deleter->again, deletion);
+	MemoryContextSwitchTo(old);
 }
 
 /*

@@ -14,7 +14,7 @@
 #include "utils/memutils.h"
 
 #include "state.h"
-#include "user_session.h"
+#include "user_service.h"
 #include "user_state.h"
 
 /* E-mails are at most 254 bytes long; longer ones are not matched. */
@@ -61,7 +61,7 @@ ftm_users_match(const UsersTask *task)
 	control.hcxt = session->context;
 	matcher.candidates = hash_create("ftmigrate e-mails", 1024, &control,
 									 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	ftm_user_session_scan(session, false, 0, candidate_seen, &matcher);
+	ftm_user_service_scan(session, false, 0, candidate_seen, &matcher);
 	mark_taken(&matcher);
 
 	/* Who shares an e-mail is known when all have been looked at. */

@@ -3,9 +3,10 @@
  * user_reset.c
  *		Password resets for those whose password could not be carried.
  *
- * One mail after the other, as slowly as the project's mail server bears.  A
- * user whose mail was accepted is not asked for again, so a call may be broken
- * off and repeated.
+ * One mail after the other, as slowly as the project's mail server bears.  Each
+ * request makes a mail, so one whose answer was lost is not repeated: that the
+ * mail is on its way is committed before the request leaves, and taken back only
+ * when the service has said that it did nothing.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,13 +18,15 @@
 #include "utils/memutils.h"
 
 #include "state.h"
-#include "user_session.h"
+#include "user_service.h"
 
 #define MILLISECONDS_PER_HOUR	(3600 * 1000)
 
 static RowSet *list_recipients(int max_mails);
-static void start_reset(UserSession *session, void *arg);
-static void record_reset(const char *id);
+static bool send_reset(UserSession *session, const char *id,
+					   const char *email);
+static StackAnswer *request_reset(UserSession *session, const char *email);
+static void record_reset(const char *id, bool sent, bool in_doubt);
 
 int
 ftm_users_send_resets(const UsersTask *task)
@@ -34,6 +37,7 @@ ftm_users_send_resets(const UsersTask *task)
 												  ALLOCSET_DEFAULT_SIZES);
 	long		pause = MILLISECONDS_PER_HOUR / task->mails_per_hour;
 	RowSet	   *rows = list_recipients(task->max_mails);
+	int			accepted = 0;
 
 	for (int row = 0; row < rows->nrows; row++)
 	{
@@ -46,15 +50,21 @@ ftm_users_send_resets(const UsersTask *task)
 		pgstat_report_activity(STATE_RUNNING,
 							   psprintf("send password resets: %d of %d",
 										row + 1, rows->nrows));
-		start_reset(session, email);
-		(void) ftm_user_session_answer(session, start_reset, email,
-									   "send a password reset");
-		record_reset(ftm_rowset_value(rows, row, 0));
+		if (send_reset(session, ftm_rowset_value(rows, row, 0), email))
+			accepted++;
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
 	}
 	ftm_user_session_close(session);
-	return rows->nrows;
+	if (accepted < rows->nrows)
+		ereport(WARNING,
+				(errmsg_plural("%d password reset may have been sent or not",
+							   "%d password resets may have been sent or not",
+							   rows->nrows - accepted,
+							   rows->nrows - accepted),
+				 errdetail("The auth service did not answer, and a second request would send a second mail."),
+				 errhint("SELECT email FROM ftm_user WHERE reset_in_doubt; shows to whom.  To send these again, UPDATE ftm_user SET reset_sent_at = NULL WHERE reset_in_doubt; and call the function again.")));
+	return accepted;
 }
 
 /*
@@ -79,27 +89,69 @@ list_recipients(int max_mails)
 	return rows;
 }
 
-static void
-start_reset(UserSession *session, void *arg)
+/*
+ * True if the service has accepted the mail, false if nobody knows.
+ */
+static bool
+send_reset(UserSession *session, const char *id, const char *email)
 {
+	StackAnswer *answer;
+
+	record_reset(id, true, true);
+	answer = request_reset(session, email);
+	if (answer->verdict == STACK_DONE)
+		record_reset(id, true, false);
+	else if (answer->verdict != STACK_IN_DOUBT)
+	{
+		record_reset(id, false, false);
+		ftm_stackauth_report(session->stack, answer, "send a password reset");
+	}
+	return answer->verdict == STACK_DONE;
+}
+
+/*
+ * Repeated only as long as it was not executed.
+ */
+static StackAnswer *
+request_reset(UserSession *session, const char *email)
+{
+	int64		give_up = ftm_user_session_now() +
+		session->task->outage_timeout;
+	char		key[STACK_KEY_SIZE] = "";
 	StringInfoData body;
 
 	initStringInfo(&body);
 	appendStringInfoString(&body, "{\"email\": ");
-	escape_json(&body, arg);
+	escape_json(&body, email);
 	appendStringInfoString(&body, ", \"callback_url\": ");
 	escape_json(&body, session->task->callback_url);
 	appendStringInfoChar(&body, '}');
-	ftm_stackauth_send_reset(session->stack, body.data, NULL);
+	for (int n = 1;; n++)
+	{
+		StackAnswer *answer;
+
+		ftm_stackauth_renew_key(key, NULL);
+		ftm_stackauth_send_reset(session->stack, body.data, key, NULL);
+		answer = ftm_stackauth_wait(session->stack, -1);
+		if ((answer->verdict != STACK_BUSY &&
+			 answer->verdict != STACK_NOT_SENT) ||
+			ftm_user_session_now() >= give_up)
+			return answer;
+		(void) ftm_stackauth_wait(session->stack,
+								  ftm_user_service_delay(session, answer, n));
+	}
 }
 
 static void
-record_reset(const char *id)
+record_reset(const char *id, bool sent, bool in_doubt)
 {
+	const char *params[3] = {id, sent ? "t" : "f", in_doubt ? "t" : "f"};
+
 	ftm_user_session_begin();
 	(void) ftm_state_query("UPDATE @schema@.ftm_user"
-						   "   SET reset_sent_at = clock_timestamp()"
+						   "   SET reset_sent_at = CASE WHEN $2::boolean THEN clock_timestamp() END,"
+						   "       reset_in_doubt = $3::boolean"
 						   " WHERE source_user_id = $1::uuid",
-						   1, &id);
+						   3, params);
 	ftm_user_session_commit();
 }

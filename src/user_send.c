@@ -3,8 +3,8 @@
  * user_send.c
  *		Creating users in the auth service, each exactly once.
  *
- * The service has no idempotency key, and a request whose answer was lost may
- * have been executed.  What keeps a user from being made twice:
+ * A request whose answer was lost may have been executed, and not every service
+ * heeds idempotency keys.  What keeps a user from being made twice:
  *
  * - "sending" is committed before the request leaves, so that a crash leaves
  *	 a trace;
@@ -27,13 +27,11 @@
 #include "utils/memutils.h"
 
 #include "user_send.h"
+#include "user_service.h"
 #include "user_state.h"
 
 /* Repetitions of one request, or of the search for one user. */
 #define MAX_REPETITIONS		10
-
-/* Requests in a row that came to nothing: then the service is not well. */
-#define MAX_FAILURES		25
 
 /* The service's clock may differ from ours by so much, in milliseconds. */
 #define CLOCK_SKEW			(10 * 60 * 1000)
@@ -66,6 +64,7 @@ typedef struct SendJob
 	SendStep	step;
 	int			repetitions;	/* of this step */
 	int			server_errors;	/* with the body that has OAuth providers */
+	char		key[STACK_KEY_SIZE];	/* of the latest STEP_CREATE */
 	char	   *cursor;			/* of STEP_LOOKUP */
 	List	   *extras;			/* of UserExtra: left to do */
 	int64		not_before;		/* milliseconds since 1970 */
@@ -79,7 +78,8 @@ typedef struct Sender
 	List	   *ready;			/* of SendJob */
 	List	   *doubtful;		/* of SendJob: not to be sent again blindly */
 	int			in_flight;
-	int			failures;		/* in a row */
+	int			refusals;		/* in a row: the service had too much to do */
+	int64		refused_since;	/* milliseconds since 1970 */
 	int64		not_before;		/* for all: the service asked to wait */
 	int			duplicates;
 	MemoryContext context;		/* of one round of the loop */
@@ -95,7 +95,10 @@ static void make_doubtful(Sender *sender, SendJob *job);
 static void release_job(SendJob *job);
 static void start_jobs(Sender *sender);
 static void start_step(Sender *sender, SendJob *job);
+static void recover(Sender *sender);
 static void take_answer(Sender *sender);
+static void note_answer(Sender *sender, SendJob *job,
+						const StackAnswer *answer);
 static void create_answered(Sender *sender, SendJob *job,
 							const StackAnswer *answer);
 static void lookup_answered(Sender *sender, SendJob *job,
@@ -198,7 +201,7 @@ find_existing(Sender *sender)
 			entry->status != USER_SKIPPED;
 	}
 	if (needed)
-		ftm_user_session_scan(session, false, 0, user_seen, sender);
+		ftm_user_service_scan(session, false, 0, user_seen, sender);
 }
 
 /*
@@ -246,7 +249,7 @@ resolve_doubts(Sender *sender)
 	int64		since = doubt_time(sender, false) - CLOCK_SKEW;
 	ListCell   *lc;
 
-	ftm_user_session_scan(session, true, since, user_seen, sender);
+	ftm_user_service_scan(session, true, since, user_seen, sender);
 	if (unknown_doubts(sender) > 0)
 	{
 		int64		settled = doubt_time(sender, true) +
@@ -255,7 +258,7 @@ resolve_doubts(Sender *sender)
 
 		if (left > 0)
 			(void) ftm_stackauth_wait(session->stack, (long) left);
-		ftm_user_session_scan(session, true, since, user_seen, sender);
+		ftm_user_service_scan(session, true, since, user_seen, sender);
 	}
 
 	foreach(lc, sender->doubtful)
@@ -283,20 +286,23 @@ static void
 send_ready(Sender *sender)
 {
 	MemoryContext old = CurrentMemoryContext;
-	int			concurrency = sender->session->task->concurrency;
+	int			most = sender->session->task->concurrency;
 
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(sender->context);
 
-		while (list_length(sender->ready) < concurrency &&
+		while (list_length(sender->ready) < most &&
 			   sender->next_key < sender->session->nkeys)
 			read_batch(sender);
 		if (sender->ready == NIL && sender->in_flight == 0)
 			break;
 
 		MemoryContextSwitchTo(sender->context);
+		if (sender->in_flight == 0 &&
+			ftm_user_service_room(sender->session) == 0)
+			recover(sender);
 		start_jobs(sender);
 		take_answer(sender);
 		MemoryContextSwitchTo(old);
@@ -427,7 +433,7 @@ start_jobs(Sender *sender)
 {
 	UserSession *session = sender->session;
 	int64		now = ftm_user_session_now();
-	int			room = session->task->concurrency - sender->in_flight;
+	int			room = ftm_user_service_room(session) - sender->in_flight;
 	List	   *starting = NIL;
 	List	   *creating = NIL;
 	ListCell   *lc;
@@ -484,13 +490,15 @@ start_step(Sender *sender, SendJob *job)
 	switch (job->step)
 	{
 		case STEP_CREATE:
+			if (job->key[0] == '\0')
+				ftm_stackauth_renew_key(job->key, NULL);
 			/* Refused for its providers, it seems: they can follow. */
 			ftm_stackauth_create_user(stack,
 									  job->server_errors > 1 &&
 									  decision->body_without_providers != NULL ?
 									  decision->body_without_providers :
 									  decision->body,
-									  decision->unique, job);
+									  decision->unique, job->key, job);
 			break;
 		case STEP_LOOKUP:
 			ftm_stackauth_list_users(stack, LOOKUP_LIMIT, false,
@@ -527,7 +535,7 @@ time_to_wait(const Sender *sender)
 	int64		next = PG_INT64_MAX;
 	ListCell   *lc;
 
-	if (sender->in_flight < sender->session->task->concurrency)
+	if (sender->in_flight < ftm_user_service_room(sender->session))
 	{
 		foreach(lc, sender->ready)
 			next = Min(next, ((SendJob *) lfirst(lc))->not_before);
@@ -555,16 +563,7 @@ take_answer(Sender *sender)
 	job = answer->arg;
 	sender->in_flight--;
 
-	if (answer->verdict == STACK_DONE || answer->verdict == STACK_REFUSED)
-		sender->failures = 0;
-	else if (++sender->failures > MAX_FAILURES ||
-			 answer->verdict == STACK_MISCONFIGURED)
-	{
-		/* Not executed: no need to look for it next time. */
-		if (job->step == STEP_CREATE && answer->verdict != STACK_IN_DOUBT)
-			record(sender, job, USER_PENDING, answer, NULL);
-		ftm_stackauth_report(session->stack, answer, "create users");
-	}
+	note_answer(sender, job, answer);
 
 	switch (job->step)
 	{
@@ -583,6 +582,56 @@ take_answer(Sender *sender)
 		case STEP_EXTRA:
 			extra_answered(sender, job, answer);
 			break;
+	}
+}
+
+/*
+ * What an answer says about the service; an error if it says that nothing more
+ * will be accepted.
+ */
+static void
+note_answer(Sender *sender, SendJob *job, const StackAnswer *answer)
+{
+	UserSession *session = sender->session;
+	int64		now = ftm_user_session_now();
+
+	ftm_user_service_note(session, answer);
+	if (job->step == STEP_CREATE)
+		ftm_stackauth_renew_key(job->key, answer);
+	if (answer->verdict != STACK_BUSY)
+		sender->refusals = 0;
+	else if (sender->refusals++ == 0)
+		sender->refused_since = now;
+
+	if (answer->verdict == STACK_MISCONFIGURED ||
+		(answer->verdict == STACK_BUSY &&
+		 now - sender->refused_since > session->task->outage_timeout))
+	{
+		/* Not executed: no need to look for it next time. */
+		if (job->step == STEP_CREATE)
+			record(sender, job, USER_PENDING, answer, NULL);
+		ftm_stackauth_report(session->stack, answer, "create users");
+	}
+}
+
+/*
+ * All users wait until the service is in order again.  If it was not, that is
+ * not held against those whose requests came to nothing.
+ */
+static void
+recover(Sender *sender)
+{
+	ListCell   *lc;
+
+	if (!ftm_user_service_recover(sender->session, "create users"))
+		return;
+	foreach(lc, sender->ready)
+	{
+		SendJob    *job = lfirst(lc);
+
+		job->repetitions = 0;
+		job->server_errors = 0;
+		job->not_before = 0;
 	}
 }
 
@@ -621,8 +670,7 @@ create_answered(Sender *sender, SendJob *job, const StackAnswer *answer)
 			continue_with(sender, job, answer->user, answer);
 			return;
 		case STACK_REFUSED:
-			if (strcmp(answer->code, "USER_EMAIL_ALREADY_EXISTS") == 0 &&
-				job->decision->sent_email != NULL)
+			if (answer->email_is_taken && job->decision->sent_email != NULL)
 			{
 				job->step = STEP_LOOKUP;
 				job->repetitions = 0;
@@ -699,7 +747,7 @@ fetch_answered(Sender *sender, SendJob *job, const StackAnswer *answer)
 {
 	if (answer->verdict == STACK_DONE)
 		continue_with(sender, job, answer->user, answer);
-	else if (answer->verdict == STACK_REFUSED && answer->status == 404)
+	else if (answer->user_is_missing)
 	{
 		/* Deleted since; nobody else deletes what we have not finished. */
 		job->entry->target_id[0] = '\0';
@@ -842,14 +890,14 @@ postpone(Sender *sender, SendJob *job, const StackAnswer *answer)
 {
 	int64		now = ftm_user_session_now();
 	int			n = answer->verdict == STACK_BUSY ?
-	sender->failures : ++job->repetitions;
+		sender->refusals : ++job->repetitions;
 
 	if (job->repetitions > MAX_REPETITIONS)
 	{
 		end_job(sender, job, USER_IN_DOUBT, answer, answer->message);
 		return;
 	}
-	job->not_before = now + ftm_user_session_delay(sender->session, answer,
+	job->not_before = now + ftm_user_service_delay(sender->session, answer,
 												   Max(1, n));
 	if (answer->verdict == STACK_BUSY)
 		sender->not_before = Max(sender->not_before, job->not_before);

@@ -12,7 +12,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "utils/memutils.h"
@@ -21,22 +20,14 @@
 
 #include "pool.h"
 #include "settings.h"
-#include "user_session.h"
+#include "user_service.h"
 #include "user_state.h"
 
-/* Users of the service read at a time. */
-#define PAGE_SIZE		200
-
-/* Repetitions of a request that changes nothing. */
-#define MAX_REPETITIONS	20
-
-/* First wait before a repetition, in milliseconds. */
-#define FIRST_DELAY		1000
+/* Times that the project is asked for at the beginning. */
+#define FIRST_ATTEMPTS	3
 
 static void set_lock_tag(const UserSession *session, LOCKTAG *tag);
 static void list_users(UserSession *session);
-static void start_project(UserSession *session, void *arg);
-static void start_page(UserSession *session, void *arg);
 
 UserSession *
 ftm_user_session_open(const UsersTask *task)
@@ -67,9 +58,9 @@ ftm_user_session_open(const UsersTask *task)
 
 	session->stack = ftm_stackauth_create(context, auth, task->timeout,
 										  ftm_connect_timeout);
-	start_project(session, NULL);
-	session->project = ftm_user_session_answer(session, start_project, NULL,
-											   "read the project")->project;
+	ftm_request_window_init(&session->window, task->concurrency);
+	/* At the beginning, whoever does not answer is no Stack Auth. */
+	session->project = ftm_user_service_project(session, FIRST_ATTEMPTS);
 
 	if (source != NULL)
 	{
@@ -182,143 +173,6 @@ ftm_user_session_decide(const UserSession *session, const SourceUser *user)
 	return ftm_user_decide(user, &session->task->policies,
 						   decided ? &entry->treatment : NULL,
 						   session->project, session->task->run_id);
-}
-
-StackAnswer *
-ftm_user_session_answer(UserSession *session,
-						void (*start) (UserSession *session, void *arg),
-						void *arg, const char *action)
-{
-	for (int n = 1;; n++)
-	{
-		StackAnswer *answer = ftm_stackauth_wait(session->stack, -1);
-
-		switch (answer->verdict)
-		{
-			case STACK_DONE:
-				return answer;
-			case STACK_REFUSED:
-			case STACK_MISCONFIGURED:
-				ftm_stackauth_report(session->stack, answer, action);
-			case STACK_BUSY:
-			case STACK_NOT_SENT:
-			case STACK_IN_DOUBT:
-				break;
-		}
-		/* At the beginning, whoever does not answer is no Stack Auth. */
-		if (n > (start == start_project ? 3 : MAX_REPETITIONS))
-			ftm_stackauth_report(session->stack, answer, action);
-		(void) ftm_stackauth_wait(session->stack,
-								  ftm_user_session_delay(session, answer, n));
-		start(session, arg);
-	}
-}
-
-static void
-start_project(UserSession *session, void *arg pg_attribute_unused())
-{
-	ftm_stackauth_get_project(session->stack, NULL);
-}
-
-/* Which page of a scan. */
-typedef struct ScanPosition
-{
-	bool		newest_first;
-	const char *cursor;
-} ScanPosition;
-
-static void
-start_page(UserSession *session, void *arg)
-{
-	ScanPosition *position = arg;
-
-	ftm_stackauth_list_users(session->stack, PAGE_SIZE,
-							 position->newest_first, NULL, position->cursor,
-							 NULL);
-}
-
-/*
- * The cursor names the first user of the next page.  If that user is deleted
- * meanwhile, the service answers with an empty last page and no error: then
- * the scan begins again.
- */
-void
-ftm_user_session_scan(UserSession *session, bool newest_first,
-					  int64 stop_before,
-					  void (*seen) (UserSession *session,
-									const StackUser *user, void *arg),
-					  void *arg)
-{
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
-												  "ftmigrate page of users",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = CurrentMemoryContext;
-	ScanPosition position = {newest_first, NULL};
-	char		cursor[UUID_TEXT_SIZE];
-	int			restarts = 0;
-	bool		more = true;
-
-	while (more)
-	{
-		StackUserPage *page;
-		ListCell   *lc;
-
-		MemoryContextReset(context);
-		MemoryContextSwitchTo(context);
-		start_page(session, &position);
-		page = ftm_user_session_answer(session, start_page, &position,
-									   "list users")->page;
-		if (position.cursor != NULL && page->users == NIL)
-		{
-			if (++restarts > MAX_REPETITIONS)
-				ereport(ERROR,
-						(errcode(ERRCODE_FDW_ERROR),
-						 errmsg("could not list the users in auth server \"%s\"",
-								session->task->auth_server),
-						 errdetail("Users are deleted while they are listed."),
-						 errhint("Call the function again when nobody deletes users.")));
-			position.cursor = NULL;
-			MemoryContextSwitchTo(old);
-			continue;
-		}
-		foreach(lc, page->users)
-		{
-			StackUser  *user = lfirst(lc);
-
-			seen(session, user, arg);
-			if (newest_first && user->signed_up_millis < stop_before)
-				more = false;
-		}
-		more = more && page->next_cursor != NULL &&
-			strlen(page->next_cursor) < UUID_TEXT_SIZE;
-		if (more)
-		{
-			strlcpy(cursor, page->next_cursor, sizeof(cursor));
-			position.cursor = cursor;
-		}
-		MemoryContextSwitchTo(old);
-	}
-	MemoryContextDelete(context);
-}
-
-int
-ftm_user_session_delay(const UserSession *session, const StackAnswer *answer,
-					   int n)
-{
-	int			limit = session->task->max_delay;
-	int64		delay = Min(FIRST_DELAY, limit);
-
-	if (answer->verdict == STACK_BUSY && answer->retry_after > 0)
-		delay = answer->retry_after;
-	else
-	{
-		for (int i = 1; i < n && delay < limit; i++)
-			delay *= 2;
-		/* So that clients that were turned away don't come back together. */
-		delay = delay / 2 +
-			(int64) (pg_prng_double(&pg_global_prng_state) * (delay / 2));
-	}
-	return (int) Max(1, Min(delay, limit));
 }
 
 int64

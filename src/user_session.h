@@ -11,6 +11,7 @@
 
 #include "utils/hsearch.h"
 
+#include "request_window.h"
 #include "stackauth.h"
 #include "users.h"
 
@@ -57,6 +58,8 @@ typedef struct UserSession
 	SourceUserKey *keys;		/* in order of sign-up */
 	int			nkeys;
 	HTAB	   *entries;		/* of UserEntry, by id */
+	RequestWindow window;		/* of requests in flight */
+	int			failures;		/* requests in a row that came to nothing */
 } UserSession;
 
 /*
@@ -86,34 +89,6 @@ extern bool ftm_user_entry_is_final(const UserEntry *entry);
 /* What becomes of a user in this session. */
 extern UserDecision *ftm_user_session_decide(const UserSession *session,
 											 const SourceUser *user);
-
-/*
- * Wait for the answer to the only request in flight, and start it again with
- * restart(session, arg) as long as it is worth it.  Errors: see
- * ftm_stackauth_report(); action as there.
- */
-extern StackAnswer *ftm_user_session_answer(UserSession *session,
-											void (*start) (UserSession *session, void *arg),
-											void *arg, const char *action);
-
-/*
- * Read all users of the service, oldest first, or newest first down to those
- * that signed up before stop_before (milliseconds since 1970).  seen is called
- * for each, in a memory context that is reset after each page.
- */
-extern void ftm_user_session_scan(UserSession *session, bool newest_first,
-								  int64 stop_before,
-								  void (*seen) (UserSession *session,
-												const StackUser *user,
-												void *arg),
-								  void *arg);
-
-/*
- * How long to wait before the nth repetition (from 1), in milliseconds: what
- * the service asks for, else exponential, with jitter.
- */
-extern int	ftm_user_session_delay(const UserSession *session,
-								   const StackAnswer *answer, int n);
 
 /* Milliseconds since 1970. */
 extern int64 ftm_user_session_now(void);

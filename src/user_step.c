@@ -20,6 +20,8 @@
 /* Users named in one message. */
 #define MAX_NAMED		10
 
+static int	delete_users(WorkerPool *pool, int64 run_id, bool dry_run);
+
 bool
 ftm_user_step_is_possible(const char *auth_server)
 {
@@ -95,7 +97,28 @@ ftm_user_step_check_deletion(int64 run_id, bool force)
 }
 
 void
+ftm_user_step_try_deletion(WorkerPool *pool, int64 run_id)
+{
+	(void) delete_users(pool, run_id, true);
+}
+
+void
 ftm_user_step_delete(WorkerPool *pool, int64 run_id)
+{
+	int			deleted = delete_users(pool, run_id, false);
+
+	ereport(NOTICE,
+			(errmsg_plural("%d user was deleted from the auth service",
+						   "%d users were deleted from the auth service",
+						   deleted, deleted)));
+}
+
+/*
+ * In all auth servers in which the run made users; dry_run: only see whether
+ * they would do it.
+ */
+static int
+delete_users(WorkerPool *pool, int64 run_id, bool dry_run)
 {
 	const char *params[1] = {psprintf(INT64_FORMAT, run_id)};
 	RowSet	   *rows;
@@ -109,12 +132,10 @@ ftm_user_step_delete(WorkerPool *pool, int64 run_id)
 
 		task->source = NULL;
 		task->run_id = run_id;
+		task->dry_run = dry_run;
 		deleted += ftm_user_step_call(pool, COMMAND_DELETE_USERS, task);
 	}
-	ereport(NOTICE,
-			(errmsg_plural("%d user was deleted from the auth service",
-						   "%d users were deleted from the auth service",
-						   deleted, deleted)));
+	return deleted;
 }
 
 void

@@ -32,6 +32,12 @@ extern bool ftm_user_step_was_done(void);
  */
 extern void ftm_user_step_check_deletion(int64 run_id, bool force);
 
+/*
+ * Error if the auth service would not delete the users that a run created: to
+ * be asked before the run's rows are gone.
+ */
+extern void ftm_user_step_try_deletion(WorkerPool *pool, int64 run_id);
+
 /* Delete the users that a run created, wherever it did; see ftm_users_delete(). */
 extern void ftm_user_step_delete(WorkerPool *pool, int64 run_id);
 

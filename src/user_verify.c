@@ -21,7 +21,7 @@
 
 #include "target.h"
 #include "state.h"
-#include "user_session.h"
+#include "user_service.h"
 #include "user_state.h"
 
 /* Differences named in the verdict. */
@@ -75,7 +75,7 @@ ftm_users_verify(const UsersTask *task)
 	control.hcxt = verifier.session->context;
 	verifier.found = hash_create("ftmigrate users found", 1024, &control,
 								 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	ftm_user_session_scan(verifier.session, false, 0, user_found, &verifier);
+	ftm_user_service_scan(verifier.session, false, 0, user_found, &verifier);
 
 	for (int i = 0; i < verifier.session->nkeys; i++)
 	{
@@ -358,7 +358,7 @@ try_account(Verifier *verifier)
 		if (n > 10 || answer->verdict == STACK_MISCONFIGURED)
 			ftm_stackauth_report(session->stack, answer, "sign in");
 		(void) ftm_stackauth_wait(session->stack,
-								  ftm_user_session_delay(session, answer, n));
+								  ftm_user_service_delay(session, answer, n));
 	}
 
 	if (answer->verdict == STACK_REFUSED)

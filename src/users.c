@@ -63,6 +63,7 @@ ftm_users_make_task(const char *source, const char *auth_server)
 	task->timeout = ftm_auth_timeout;
 	task->max_delay = ftm_auth_max_delay;
 	task->settle_time = ftm_auth_settle_time;
+	task->outage_timeout = ftm_auth_outage_timeout;
 	task->retention_days = ftm_retention_days;
 	return task;
 }
@@ -86,6 +87,7 @@ ftm_users_put_task(StringInfo buffer, const UsersTask *task)
 	pq_sendint32(buffer, task->timeout);
 	pq_sendint32(buffer, task->max_delay);
 	pq_sendint32(buffer, task->settle_time);
+	pq_sendint32(buffer, task->outage_timeout);
 	pq_sendint32(buffer, task->retention_days);
 }
 
@@ -110,6 +112,7 @@ ftm_users_get_task(StringInfo buffer)
 	task->timeout = pq_getmsgint(buffer, 4);
 	task->max_delay = pq_getmsgint(buffer, 4);
 	task->settle_time = pq_getmsgint(buffer, 4);
+	task->outage_timeout = pq_getmsgint(buffer, 4);
 	task->retention_days = pq_getmsgint(buffer, 4);
 	return task;
 }

@@ -35,6 +35,7 @@ typedef struct UsersTask
 	int			timeout;
 	int			max_delay;
 	int			settle_time;
+	int			outage_timeout; /* of the service */
 	int			retention_days; /* of entries in the map */
 } UsersTask;
 
@@ -96,6 +97,12 @@ extern int	ftm_users_send_resets(const UsersTask *task);
 	" WHERE CASE WHEN u.status = 'created' THEN m.run_id = $1::bigint" \
 	"       ELSE u.status IN ('sending', 'in_doubt', 'failed')" \
 	"            AND u.run_id = $1::bigint AND u.sent_at IS NOT NULL END"
+
+/*
+ * Error if the service would not delete users: to be asked before anything
+ * else is undone.
+ */
+extern void ftm_users_check_deletion(const UsersTask *task);
 
 /*
  * Delete the users that run task->run_id created in the service, and forget

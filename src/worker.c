@@ -493,7 +493,14 @@ send_resets(StringInfo command, StringInfo answer)
 static void
 delete_users(StringInfo command, StringInfo answer)
 {
-	pq_sendint32(answer, ftm_users_delete(ftm_users_get_task(command)));
+	UsersTask  *task = ftm_users_get_task(command);
+	int			deleted = 0;
+
+	if (task->dry_run)
+		ftm_users_check_deletion(task);
+	else
+		deleted = ftm_users_delete(task);
+	pq_sendint32(answer, deleted);
 }
 
 /*

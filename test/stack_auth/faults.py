@@ -6,7 +6,7 @@ A fault rule is an object; the first rule that fires decides:
     kind         429_retry_after, 429, 500_before_commit, 500_after_commit,
                  reset_before_commit, reset_after_commit, half_answer,
                  garbage_body, wrong_content_type, huge_answer, slow,
-                 never_answer
+                 never_answer, recorded
     method, path regular expressions for the whole method and path
                  (default: any)
     skip         leave the first N matching requests alone
@@ -16,6 +16,8 @@ A fault rule is an object; the first rule that fires decides:
                  request has the same fate in every run
     seconds      for slow (default 1) and never_answer (default 3600)
     retry_after  for 429_retry_after, seconds (default 1)
+    answer       for recorded: status, headers and body of what is answered
+                 in place of the request
     bytes        for huge_answer (default 200 MB)
     when         before or after the commit: slow (default before),
                  never_answer (default after)
@@ -33,10 +35,10 @@ class FaultRule:
     KINDS = ("429_retry_after", "429", "500_before_commit",
              "500_after_commit", "reset_before_commit", "reset_after_commit",
              "half_answer", "garbage_body", "wrong_content_type",
-             "huge_answer", "slow", "never_answer")
+             "huge_answer", "slow", "never_answer", "recorded")
     DEFAULTS = {"kind": None, "method": ".*", "path": ".*", "skip": 0,
                 "first": None, "every": 1, "probability": 1.0, "seed": 0,
-                "seconds": None, "retry_after": 1, "when": None,
+                "seconds": None, "answer": None, "retry_after": 1, "when": None,
                 "bytes": 200 * 1000 * 1000}
 
     def __init__(self, rule):
@@ -49,7 +51,8 @@ class FaultRule:
         if self.rule["seconds"] is None:
             self.rule["seconds"] = 3600 if kind == "never_answer" else 1
         if self.rule["when"] is None:
-            before = kind == "slow" or kind.startswith("429")
+            before = (kind in ("slow", "recorded")
+                      or kind.startswith("429"))
             before = before or kind.endswith("before_commit")
             self.rule["when"] = "before" if before else "after"
         movable = kind in ("slow", "never_answer")

@@ -214,6 +214,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.reset_connection
         if kind == "500_before_commit":
             return self.failure(500, self.opaque_text(entry), entry)
+        if kind == "recorded":
+            answer = fault["answer"]
+            return self.failure(answer["status"], answer["body"], entry,
+                                answer["headers"])
         # The body of the development server's artificial limit; what the
         # hosted service's firewall sends is not known.
         extra = {}

@@ -23,6 +23,25 @@ sub users
 	return scalar @{ $stack->test_call('GET', 'users')->{users} };
 }
 
+# What the service refuses is known before the rows are gone.
+$target->sql($call);
+my $rows = $target->sql('SELECT count(*) FROM profiles');
+$stack->set_faults({ kind => 'recorded', method => 'DELETE', answer => {
+	status => 400, headers => { 'x-stack-known-error' => 'BODY_PARSING_ERROR' },
+	body => { code => 'BODY_PARSING_ERROR', error => 'Invalid JSON in request body' } } });
+my ($refused, $refusal) = $target->sql_error('SELECT ftm_rollback(1, users => true)');
+is($refused, 'HV000', 'the service refuses to delete users');
+like($refusal, qr/could not delete users .*BODY_PARSING_ERROR/s, 'and says why');
+is($target->sql('SELECT count(*) FROM profiles'), $rows, 'the rows are still there');
+is($target->sql('SELECT status FROM ftm_run'), 'verified', 'and so is the run');
+$stack->set_faults();
+$target->sql('SELECT ftm_rollback(1, users => true)');
+is(users(), 0, 'when it does not, all is gone');
+unlike(join(' ', map { $_->{headers}{'content-type'} // () } grep { $_->{method} =~ /GET|DELETE/ }
+	@{ $stack->test_call('GET', 'requests')->{requests} }), qr/./, 'without a body there is no content type');
+cmp_ok($stack->test_call('GET', 'counters')->{peak_in_flight}, '>', 1, 'several requests at a time');
+$target->sql('DELETE FROM ftm_run; ALTER TABLE ftm_run ALTER run_id RESTART');
+
 # Interrupted between the rows and the users: the next call goes on.
 $target->sql($call);
 is(users(), 50, 'a run makes users');
