@@ -3,7 +3,8 @@
 #   make && make install   build, and install with the pg_config in PATH
 #   make installcheck      regression and isolation tests on a running server
 #   make check-KIND        tests of a KIND (unit, fuzz, regress, isolation, tap,
-#                          instructions)
+#                          instructions; servers, which is the last two at once;
+#                          long, long-fuzz)
 #                          on servers of their own, made by make tmp-install;
 #                          TESTS="name ..." runs some of them
 #
@@ -22,12 +23,13 @@ SHLIB_LINK_INTERNAL = $(libpq)
 SHLIB_LINK = -lcurl -ljson-c -lz
 
 REGRESS := $(basename $(notdir $(sort $(wildcard test/sql/*.sql))))
-REGRESS_OPTS = --inputdir=test
+# Not tmp_check: TAP tests may run at the same time.
+REGRESS_OPTS = --inputdir=test --temp-instance=./tmp_check_regress
 ISOLATION := $(basename $(notdir $(sort $(wildcard test/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=test
 REGRESS_PREP = output_iso/expected
 TEMP_CONFIG = test/server.conf
-EXTRA_CLEAN = build tmp_install test/stack_auth/__pycache__
+EXTRA_CLEAN = build tmp_install tmp_check_regress test/stack_auth/__pycache__
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -95,18 +97,36 @@ tap_check = rm -rf tmp_check && mkdir tmp_check && \
 	PG_REGRESS='$(top_builddir)/src/test/regress/pg_regress' \
 	$(with_temp_install) $(prove) $(PG_PROVE_FLAGS) $(PROVE_FLAGS)
 
-check-tap: $(initdb_template)
-	$(tap_check) $(or $(TESTS:%=test/t/%.pl),$(sort $(wildcard test/t/*.pl)))
+tap_tests = $(sort $(wildcard test/t/*.pl))
+instruction_tests = $(sort $(wildcard test/instructions/*.pl))
 
-# How much work is done, counted in instructions.
-check-instructions: $(initdb_template)
+check-tap: $(initdb_template)
+	$(tap_check) $(or $(TESTS:%=test/t/%.pl),$(tap_tests))
+
+# How much work is done, counted in instructions: whatever runs beside it.
+check-instructions: $(initdb_template) rewrite-instructions
+	$(tap_check) $(or $(TESTS:%=test/instructions/%.pl),$(instruction_tests))
+
+check-servers: $(initdb_template) rewrite-instructions
+	$(tap_check) $(tap_tests) $(instruction_tests)
+
+rewrite-instructions:
 	$(MAKE) -C test/unit ../../build/unit/rewrite_instructions
-	$(tap_check) $(or $(TESTS:%=test/instructions/%.pl),$(sort $(wildcard test/instructions/*.pl)))
+
+# Tests that do only a sample of what they can, all of it.
+check-long: export FTM_TEST_LONG = 1
+check-long: $(initdb_template)
+	$(tap_check) $(or $(TESTS:%=test/t/%.pl),$(shell grep -l -e FTM_TEST_LONG -e SampledTest $(tap_tests)))
+
+# Inputs that clang's libFuzzer finds, for so many seconds per target.
+FUZZ_SECONDS = 600
+check-long-fuzz:
+	$(MAKE) -C test/fuzz run run-json SECONDS=$(FUZZ_SECONDS) SEED=$(or $(FTM_TEST_SEED),1)
 
 # Makes servers in a clean Debian, as root, and not from this build.
 check-package:
 	$(prove) $(PROVE_FLAGS) test/package/package.pl
 
-.PHONY: tmp-install test-modules check-unit check-fuzz check-regress \
-	check-isolation check-tap check-instructions \
-	check-package
+.PHONY: tmp-install test-modules rewrite-instructions check-unit check-fuzz \
+	check-regress check-isolation check-tap check-instructions check-servers \
+	check-long check-long-fuzz check-package

@@ -3,8 +3,8 @@
 # each table is empty or complete, a repeated call finishes what was begun, and
 # then the target equals the source by plain SQL.
 #
-# FTM_TEST_KILLS: how many kills.  FTM_TEST_SEED: repeats what another run did,
-# as far as the servers' timing allows.
+# FTM_TEST_KILLS: how many kills, 100 with FTM_TEST_LONG.  FTM_TEST_SEED: repeats
+# what another run did, as far as the servers' timing allows.
 
 use strict;
 use warnings;
@@ -12,15 +12,13 @@ use warnings;
 use FtmigrateTest;
 use RowCompare;
 use RunGates;
+use SampledTest;
 use StackAuthStandIn;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-my $seed  = $ENV{FTM_TEST_SEED}  || (time ^ $$);
-my $kills = $ENV{FTM_TEST_KILLS} || 21;
+my $kills = $ENV{FTM_TEST_KILLS} || how_many(21, 100);
 my $users = 25;
-srand $seed;
-note "seed $seed, $kills kills";
 
 my $stack = StackAuthStandIn->start(config => { oauth_collision_seconds => 0 });
 my $source = start_source(users => $users, readings => 500,

@@ -7,14 +7,12 @@ use warnings;
 
 use FtmigrateTest;
 use RowCompare;
+use SampledTest;
 use TcpProxy;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-my $seed   = $ENV{FTM_TEST_SEED}  || (time ^ $$);
-my $rounds = $ENV{FTM_TEST_KILLS} || 8;
-srand $seed;
-note "seed $seed, $rounds rounds";
+my $rounds = $ENV{FTM_TEST_KILLS} || how_many(8, 60);
 
 my $source = start_source(users => 100, readings => 60000);
 my $target = start_target($source);

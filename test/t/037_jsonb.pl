@@ -8,11 +8,13 @@ use warnings;
 
 use FtmigrateTest;
 use PostgreSQL::Test::Utils;
+use SampledTest;
 use Test::More;
 
-# Another seed, other documents; the same seed, the same.
-my $seed      = $ENV{FTM_SEED}      || 20240229;
-my $documents = $ENV{FTM_DOCUMENTS} || 6000;
+# Another seed, other documents; the same seed, the same.  A sample is always the
+# same one.
+my $seed      = is_long() || $ENV{FTM_TEST_SEED} ? seed() : 20240229;
+my $documents = how_many(6000, 30000);
 
 my $source = start_source(users => 20, readings => 10);
 my $target = start_target($source);

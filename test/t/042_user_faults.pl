@@ -6,15 +6,13 @@ use strict;
 use warnings;
 
 use FtmigrateTest;
+use SampledTest;
 use StackAuthStandIn;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $seed  = $ENV{FTM_TEST_SEED}  || (time ^ $$);
-my $kills = $ENV{FTM_TEST_KILLS} || 10;
+my $kills = $ENV{FTM_TEST_KILLS} || how_many(10, 60);
 my $users = 2000;
-srand $seed;
-note "seed $seed, $kills kills";
 
 # A request that is slow is executed when the client has given it up already;
 # the time to settle is longer than that.
