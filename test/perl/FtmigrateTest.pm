@@ -245,8 +245,8 @@ use warnings;
 
 use IPC::Run;
 use PostgreSQL::Test::Utils;
+use PsqlSession;
 use Test::More;
-
 use Time::HiRes;
 
 use parent -norequire, 'PostgreSQL::Test::Cluster';
@@ -488,9 +488,34 @@ sub wait_for
 {
 	my ($self, $query) = @_;
 
-	$self->poll_query_until('postgres', $query)
-	  or die "timed out waiting for: $query\n";
+	$self->wait_for_answer($query, sub { $_[0] eq 't' });
 	return;
+}
+
+# Asks until is_it->(ANSWER), and returns that answer.  A server that is down may
+# come back.
+sub wait_for_answer
+{
+	my ($self, $query, $is_it) = @_;
+	my $give_up = Time::HiRes::time() + $PostgreSQL::Test::Utils::timeout_default;
+	my $pause   = 5_000;
+	my $session;
+
+	while (Time::HiRes::time() < $give_up)
+	{
+		$session //= PsqlSession->new($self);
+		my $answer = $session->query($query);
+
+		return $answer if defined $answer && $is_it->($answer);
+		if (!defined $answer)
+		{
+			note $session->last_words;
+			$session = undef;
+		}
+		Time::HiRes::usleep($pause);
+		$pause = 50_000 if ($pause *= 1.2) > 50_000;
+	}
+	die "timed out waiting for: $query\n";
 }
 
 =pod
@@ -505,18 +530,11 @@ returns its process id.
 sub wait_for_pid
 {
 	my ($self, $condition) = @_;
-	my $attempts = 100 * $PostgreSQL::Test::Utils::timeout_default;
 
-	for (1 .. $attempts)
-	{
-		my $pid = $self->sql(<<SQL);
+	return $self->wait_for_answer(<<SQL, sub { $_[0] ne '' });
 SELECT pid FROM pg_stat_activity
 WHERE ($condition) AND pid <> pg_backend_pid() LIMIT 1
 SQL
-		return $pid if $pid;
-		Time::HiRes::usleep(10_000);
-	}
-	die "timed out waiting for a process with $condition\n";
 }
 
 =pod

@@ -19,7 +19,7 @@ those that the source's foreign keys lead to auth.users, and those that the
 target's ftm_user_column declares; there, and only there, the source's value is
 replaced by what ftm_user_map says: by a join where the column is a uuid, by
 replace() where ids are part of a text.  Then both ends write all rows as text,
-in one order, and the texts are compared.
+and digests of the texts, in one order, are compared.
 
 =cut
 
@@ -42,6 +42,8 @@ SET intervalstyle = postgres;
 SET extra_float_digits = 3;
 SET timezone = 'UTC';
 SET bytea_output = hex;
+SET jit = off;
+SET work_mem = '64MB';
 SQL
 
 # Columns of the source that foreign keys lead to auth.users, directly or
@@ -79,14 +81,27 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
 ORDER BY n.nspname, c.relname, a.attname
 SQL
 
-# Every id in a text, in lower and in upper case.
+# Every id in a text, in lower and in upper case.  Which ones may be there is seen
+# by their form, unless two may overlap: then each of the map is looked for.
 my $function_sql = <<'SQL';
 CREATE FUNCTION pg_temp.map_text(value text) RETURNS text
 LANGUAGE plpgsql STRICT AS $$
 DECLARE
+	form constant text := '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}';
+	lowered constant text := lower(value);
+	found uuid[];
 	id record;
 BEGIN
-	FOR id IN SELECT * FROM user_map WHERE strpos(lower(value), source::text) > 0 LOOP
+	IF lowered !~ form THEN
+		RETURN value;
+	END IF;
+	IF lowered !~ (form || '-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}') THEN
+		found := ARRAY(SELECT DISTINCT match[1]::uuid FROM regexp_matches(lowered, form, 'g') AS match);
+	END IF;
+	FOR id IN
+		SELECT * FROM user_map
+		WHERE (found IS NULL OR source = ANY (found)) AND strpos(lowered, source::text) > 0
+	LOOP
 		value := replace(value, id.source::text, id.target::text);
 		value := replace(value, upper(id.source::text), upper(id.target::text));
 	END LOOP;
@@ -156,8 +171,8 @@ sub digest_sql
 
 	return <<SQL;
 SELECT count(*) || ' ' ||
-	coalesce(md5(string_agg(md5(r), '' ORDER BY r COLLATE "C")), '-')
-FROM (SELECT $row AS r FROM $only$table AS t) AS rows;
+	coalesce(md5(string_agg(digest, '' ORDER BY digest COLLATE "C")), '-')
+FROM (SELECT md5($row) AS digest FROM $only$table AS t) AS rows;
 SQL
 }
 
