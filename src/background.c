@@ -25,6 +25,7 @@
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "background.h"
@@ -64,18 +65,20 @@ static void tell_caller(int64 run_id);
 int64
 ftm_background_start(const RunOptions *options)
 {
+	/* An abort releases what belongs to the statement before it detaches. */
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 	Starter    *starter = palloc0(sizeof(Starter));
 	int64		run_id;
 
 	starter->segment = create_segment(options);
+	on_dsm_detach(starter->segment, terminate_leader, PointerGetDatum(starter));
 	register_leader(starter);
-	on_dsm_detach(starter->segment, terminate_leader,
-				  PointerGetDatum(starter->leader));
+	MemoryContextSwitchTo(old);
 	run_id = wait_for_run(starter);
 
 	/* From here on it is on its own. */
 	cancel_on_dsm_detach(starter->segment, terminate_leader,
-						 PointerGetDatum(starter->leader));
+						 PointerGetDatum(starter));
 	dsm_detach(starter->segment);
 	return run_id;
 }
@@ -223,10 +226,21 @@ register_leader(Starter *starter)
 									 starter->segment, starter->leader);
 }
 
+/*
+ * The leader holds the lock of the run: until it is gone, the caller's next call
+ * would be refused.  In the middle of an abort, as in pool.c.
+ */
 static void
 terminate_leader(dsm_segment *segment pg_attribute_unused(), Datum arg)
 {
-	TerminateBackgroundWorker((BackgroundWorkerHandle *) DatumGetPointer(arg));
+	const Starter *starter = (const Starter *) DatumGetPointer(arg);
+
+	if (starter->leader == NULL)
+		return;
+	HOLD_INTERRUPTS();
+	TerminateBackgroundWorker(starter->leader);
+	(void) WaitForBackgroundWorkerShutdown(starter->leader);
+	RESUME_INTERRUPTS();
 }
 
 /*

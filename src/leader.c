@@ -146,6 +146,8 @@ do_persistently(Leader *leader, void (*attempt) (Leader *leader))
 static bool
 is_loss(const Leader *leader, const ErrorData *error)
 {
+	if (leader->run_ended)
+		return false;
 	if (error->sqlerrcode == ERRCODE_PROTOCOL_VIOLATION ||
 		ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_CONNECTION_EXCEPTION)
 		return false;
@@ -200,10 +202,12 @@ prepare_repetition(Leader *leader, const ErrorData *loss)
 
 	if (leader->pool != NULL)
 		ftm_pool_stop_loaders(leader->pool);
-	MemoryContextDelete(leader->context);
+	if (leader->context != NULL)
+		MemoryContextDelete(leader->context);
 	leader->context = NULL;
 	leader->source = NULL;
 	leader->snapshot = NULL;
+	leader->plan = NULL;
 	leader->users = NULL;
 	leader->results = NIL;
 	leader->analyses = NIL;
@@ -715,6 +719,7 @@ begin_run(Leader *leader)
 	leader->run_id = pq_getmsgint64(ticket);
 	resumed = pq_getmsgbyte(ticket);
 	complete = pq_getmsgbyte(ticket);
+	leader->run_ended = complete;
 	if (first && leader->options->begun != NULL)
 		leader->options->begun(leader->run_id);
 
@@ -730,9 +735,11 @@ begin_run(Leader *leader)
 }
 
 /*
- * Stop everything, then have the keeper write down why, if there is a run.  The
- * loaders' locks and source connections are gone before the caller sees the
- * error.
+ * Stop everything, and have the keeper write down why, if there is a run that
+ * has not ended.  The loaders' locks and source connections are gone before the
+ * caller sees the error.  A keeper that takes no commands any more, or not the
+ * whole of one, finds its queue at an end, and writes down by itself that the
+ * leader has gone.
  */
 static void
 end_pool_after_failure(Leader *leader, const ErrorData *error)
@@ -740,10 +747,10 @@ end_pool_after_failure(Leader *leader, const ErrorData *error)
 	PG_TRY();
 	{
 		ftm_pool_stop_loaders(leader->pool);
-		if (leader->run_id != 0)
+		if (leader->run_id != 0 && !leader->run_ended &&
+			ftm_pool_keeper_listens(leader->pool))
 			record_failure(leader, error);
-		else
-			ftm_pool_end(leader->pool);
+		ftm_pool_end(leader->pool);
 	}
 	PG_CATCH();
 	{
@@ -776,6 +783,7 @@ end_run(Leader *leader, const char *status)
 	initStringInfo(&payload);
 	ftm_task_put_string(&payload, status);
 	(void) ftm_pool_call(leader->pool, POOL_KEEPER, COMMAND_END_RUN, &payload);
+	leader->run_ended = true;
 	foreach(lc, leader->results)
 		((RunTableResult *) lfirst(lc))->status =
 			((RunTableResult *) lfirst(lc))->counts.kept ? "kept" : status;

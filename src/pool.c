@@ -8,7 +8,15 @@
  * memory: commands to it, and answers from it, which are messages of the
  * frontend/backend protocol: 'E' and 'N' for errors and notices, 'D' for a
  * result.  The segment belongs to the leader's transaction: whatever ends it,
- * detaching terminates the workers.
+ * detaching terminates the loaders and waits until they are gone, while the
+ * leader still holds the lock of its call.  So nobody who gets that lock next
+ * meets a worker of this call.
+ *
+ * Waiting for a worker's end can be interrupted, and an error can come at any
+ * moment.  So what a pool is at is written down before it is begun (PoolState),
+ * every function may be called again after it was interrupted, and a command
+ * that was interrupted half-way closes its queue: the worker would take the
+ * next command for the rest of it.
  *
  * The leader must never wait for a worker that waits for a lock of the
  * leader's: neither deadlock detector would see it.  leader.c therefore takes
@@ -34,10 +42,22 @@
 #define COMMAND_QUEUE_SIZE	((Size) 16 * 1024)
 #define ANSWER_QUEUE_SIZE	((Size) 16 * 1024)
 
+/* What a pool is at. */
+typedef enum PoolState
+{
+	POOL_OPEN,					/* workers take commands */
+	POOL_STOPPED,				/* loaders are gone or going; the keeper takes
+								 * commands, and nothing ticks */
+	POOL_ENDING,				/* all were told to end */
+	POOL_ENDED					/* all are gone, and so is the segment */
+} PoolState;
+
 typedef struct PoolWorker
 {
 	BackgroundWorkerHandle *handle; /* NULL once known to have stopped */
 	shm_mq_handle *commands;	/* NULL once detached */
+	bool		sending;		/* a command is on its way into the queue; if
+								 * nobody is sending it, half of it is there */
 	shm_mq_handle *answers;
 	int			unanswered;		/* commands that have been sent */
 	PoolTask   *task;			/* what it is busy with, if a task */
@@ -57,6 +77,7 @@ typedef struct TaskQueue
 
 struct WorkerPool
 {
+	PoolState	state;
 	dsm_segment *segment;
 	MemoryContext context;
 	int			nworkers;		/* keeper included */
@@ -71,16 +92,15 @@ struct WorkerPool
 	void	   *tick_arg;
 };
 
-/*
- * Worker slots live in this array, which must outlive the pool's memory for
- * the detach callback: allocated beside the segment in TopTransactionContext.
- */
 static dsm_segment *create_segment(int nworkers);
 static void create_queues(shm_toc *toc, int index);
 static bool start_worker(WorkerPool *pool, int index);
 pg_noreturn static void report_no_workers(void);
-static void terminate_workers(dsm_segment *segment, Datum arg);
+static void end_loaders(dsm_segment *segment, Datum arg);
+static void terminate_loaders(const WorkerPool *pool);
+static void wait_for_exit(PoolWorker *worker);
 static void detach_commands(PoolWorker *worker);
+static bool takes_commands(const WorkerPool *pool, int index);
 static void give_tasks(WorkerPool *pool, TaskQueue *queue);
 static PoolTask *next_task(WorkerPool *pool, TaskQueue *queue, int *position);
 static void finish_task(WorkerPool *pool, TaskQueue *queue, int index);
@@ -107,6 +127,7 @@ ftm_pool_start(int nloaders)
 WorkerPool *
 ftm_pool_begin(int nloaders)
 {
+	/* An abort releases what belongs to the statement before it detaches. */
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 	WorkerPool *pool = palloc0(sizeof(WorkerPool));
 	int			wanted = nloaders + 1;
@@ -117,7 +138,7 @@ ftm_pool_begin(int nloaders)
 	pool->segment = create_segment(wanted);
 
 	/* Before the first worker: from here on an error stops them all. */
-	on_dsm_detach(pool->segment, terminate_workers, PointerGetDatum(pool));
+	on_dsm_detach(pool->segment, end_loaders, PointerGetDatum(pool));
 
 	while (pool->nworkers < wanted && start_worker(pool, pool->nworkers))
 		pool->nworkers++;
@@ -287,20 +308,44 @@ start_worker(WorkerPool *pool, int index)
 }
 
 /*
- * The segment is being detached: the run is over, in whatever way.  The keeper
- * is left alone: it sees that the leader is gone, writes that down if the run
- * was not ended, and ends by itself.
+ * The segment is being detached: the call is over, in whatever way.  This is in
+ * the middle of an abort, so the wait cannot be interrupted, as is the case with
+ * parallel workers of the server.  The keeper is left alone: it sees that the
+ * leader is gone, writes that down if the run was not ended, and ends by itself.
  */
 static void
-terminate_workers(dsm_segment *segment pg_attribute_unused(), Datum arg)
+end_loaders(dsm_segment *segment pg_attribute_unused(), Datum arg)
 {
 	WorkerPool *pool = (WorkerPool *) DatumGetPointer(arg);
 
+	HOLD_INTERRUPTS();
+	terminate_loaders(pool);
+	for (int i = POOL_KEEPER + 1; i < pool->nworkers; i++)
+		wait_for_exit(&pool->workers[i]);
+	RESUME_INTERRUPTS();
+}
+
+static void
+terminate_loaders(const WorkerPool *pool)
+{
 	for (int i = POOL_KEEPER + 1; i < pool->nworkers; i++)
 	{
 		if (pool->workers[i].handle != NULL)
 			TerminateBackgroundWorker(pool->workers[i].handle);
 	}
+}
+
+/*
+ * Only then is it known to have stopped: the wait may be interrupted, and then
+ * somebody else waits again.
+ */
+static void
+wait_for_exit(PoolWorker *worker)
+{
+	if (worker->handle != NULL)
+		(void) WaitForBackgroundWorkerShutdown(worker->handle);
+	worker->handle = NULL;
+	worker->task = NULL;
 }
 
 StringInfo
@@ -438,14 +483,18 @@ static void
 send_command(WorkerPool *pool, int index, WorkerCommand command,
 			 StringInfo payload)
 {
+	PoolWorker *worker = &pool->workers[index];
 	char		letter = (char) command;
-	const PoolTask *task = pool->workers[index].task;
+	const PoolTask *task = worker->task;
 	const char *object = task != NULL && task->object != NULL ? task->object : "";
 	shm_mq_iovec parts[3];
 
-	if (task != NULL && pool->workers[index].position > 0 && pool->ntasks > 1)
+	if (!takes_commands(pool, index))
+		elog(ERROR, "background worker %d takes no command \"%c\" any more",
+			 index, letter);
+	if (task != NULL && worker->position > 0 && pool->ntasks > 1)
 		object = psprintf("%s: %d of %d", object,
-						  pool->workers[index].position, pool->ntasks);
+						  worker->position, pool->ntasks);
 
 	parts[0].data = &letter;
 	parts[0].len = 1;
@@ -454,15 +503,33 @@ send_command(WorkerPool *pool, int index, WorkerCommand command,
 	parts[2].data = payload != NULL ? payload->data : "";
 	parts[2].len = payload != NULL ? payload->len : 0;
 
-	if (shm_mq_sendv(pool->workers[index].commands, parts, 3,
-					 false, true) != SHM_MQ_SUCCESS)
+	worker->sending = true;
+	if (shm_mq_sendv(worker->commands, parts, 3, false, true) != SHM_MQ_SUCCESS)
 	{
 		/* It may have sent the reason before it went. */
 		while (receive_from(pool, index) != '\0')
 			;
 		report_lost_worker(pool, index);
 	}
-	pool->workers[index].unanswered++;
+	worker->sending = false;
+	worker->unanswered++;
+}
+
+static bool
+takes_commands(const WorkerPool *pool, int index)
+{
+	const PoolWorker *worker = &pool->workers[index];
+
+	if (pool->state != POOL_OPEN &&
+		(pool->state != POOL_STOPPED || index != POOL_KEEPER))
+		return false;
+	return worker->commands != NULL && !worker->sending;
+}
+
+bool
+ftm_pool_keeper_listens(const WorkerPool *pool)
+{
+	return takes_commands(pool, POOL_KEEPER);
 }
 
 /*
@@ -519,9 +586,10 @@ static void
 wait_for_message(WorkerPool *pool)
 {
 	int			events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
+	bool		ticks = pool->state == POOL_OPEN && pool->tick_interval > 0;
 	long		timeout = -1L;
 
-	if (pool->tick_interval > 0)
+	if (ticks)
 	{
 		timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
 												  pool->next_tick);
@@ -530,7 +598,7 @@ wait_for_message(WorkerPool *pool)
 	(void) WaitLatch(MyLatch, events, timeout, ftm_wait_event());
 	ResetLatch(MyLatch);
 
-	if (pool->tick_interval > 0 && GetCurrentTimestamp() >= pool->next_tick)
+	if (ticks && GetCurrentTimestamp() >= pool->next_tick)
 	{
 		pool->next_tick = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													  pool->tick_interval);
@@ -625,19 +693,13 @@ report_lost_worker(WorkerPool *pool, int index)
 void
 ftm_pool_stop_loaders(WorkerPool *pool)
 {
+	if (pool->state == POOL_ENDED)
+		return;
+	if (pool->state == POOL_OPEN)
+		pool->state = POOL_STOPPED;
+	terminate_loaders(pool);
 	for (int i = POOL_KEEPER + 1; i < pool->nworkers; i++)
-	{
-		if (pool->workers[i].handle != NULL)
-			TerminateBackgroundWorker(pool->workers[i].handle);
-	}
-	for (int i = POOL_KEEPER + 1; i < pool->nworkers; i++)
-	{
-		BackgroundWorkerHandle *handle = pool->workers[i].handle;
-
-		pool->workers[i].handle = NULL;
-		if (handle != NULL)
-			(void) WaitForBackgroundWorkerShutdown(handle);
-	}
+		wait_for_exit(&pool->workers[i]);
 }
 
 void
@@ -647,6 +709,8 @@ ftm_pool_restart_loaders(WorkerPool *pool)
 	shm_toc    *toc = shm_toc_attach(POOL_MAGIC,
 									 dsm_segment_address(pool->segment));
 	int			wanted = pool->nworkers;
+
+	Assert(pool->state == POOL_STOPPED);
 
 	/* The processes are gone, so the queues' memory may be used again. */
 	for (int i = POOL_KEEPER + 1; i < wanted; i++)
@@ -663,6 +727,7 @@ ftm_pool_restart_loaders(WorkerPool *pool)
 		pool->nworkers++;
 	if (pool->nworkers == POOL_KEEPER + 1)
 		report_no_workers();
+	pool->state = POOL_OPEN;
 	MemoryContextSwitchTo(old);
 }
 
@@ -687,15 +752,19 @@ detach_commands(PoolWorker *worker)
 void
 ftm_pool_end(WorkerPool *pool)
 {
+	if (pool->state == POOL_ENDED)
+		return;
+
+	/* Said before the wait, which an error may end. */
+	pool->state = POOL_ENDING;
 	for (int i = 0; i < pool->nworkers; i++)
 		detach_commands(&pool->workers[i]);
 	for (int i = 0; i < pool->nworkers; i++)
-	{
-		BackgroundWorkerHandle *handle = pool->workers[i].handle;
+		wait_for_exit(&pool->workers[i]);
 
-		pool->workers[i].handle = NULL;
-		if (handle != NULL)
-			(void) WaitForBackgroundWorkerShutdown(handle);
-	}
+	pool->state = POOL_ENDED;
+	for (int i = 0; i < pool->nworkers; i++)
+		pool->workers[i].answers = NULL;
 	dsm_detach(pool->segment);
+	pool->segment = NULL;
 }

@@ -100,7 +100,8 @@ typedef struct PoolTask
 
 /*
  * Start a keeper and nloaders loaders for the current user and database, in
- * the current transaction: they are stopped when it aborts, at the latest.
+ * the current transaction: when it aborts, at the latest, they are stopped, and
+ * gone before it releases its locks.
  * Runs with fewer loaders if not all slots of max_worker_processes are free;
  * error 53000 if there are not even two.
  */
@@ -162,6 +163,12 @@ extern int	ftm_pool_tasks(const WorkerPool *pool, int *ndone, List **objects);
 extern void ftm_pool_stop_loaders(WorkerPool *pool);
 
 /*
+ * For error paths: can the keeper be told anything?  Not when the pool was told
+ * to end, nor when a command to the keeper was interrupted half-way.
+ */
+extern bool ftm_pool_keeper_listens(const WorkerPool *pool);
+
+/*
  * There is nothing more for the loaders to do: they end while the leader goes
  * on with the keeper.
  */
@@ -179,7 +186,10 @@ extern void ftm_pool_restart_loaders(WorkerPool *pool);
  */
 extern void ftm_pool_relay_message(StringInfo message, char type);
 
-/* Orderly end: all workers finish. */
+/*
+ * Orderly end: all workers finish.  May be called again if it was interrupted;
+ * does nothing once they have.
+ */
 extern void ftm_pool_end(WorkerPool *pool);
 
 #endif							/* FTM_POOL_H */

@@ -34,6 +34,8 @@ typedef struct Leader
 	bool		with_users;		/* create missing users first */
 	bool		restarted;		/* an earlier run was rolled back, if asked for */
 	int64		run_id;			/* 0 before it is known */
+	bool		run_ended;		/* it is written down how: an error behind that
+								 * is the call's, not the run's */
 
 	/* of the attempt; all that is allocated for it is in context */
 	int			attempt;		/* from 0 */
