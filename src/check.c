@@ -31,6 +31,7 @@
 #include "utils/tuplestore.h"
 
 #include "check.h"
+#include "recovery.h"
 #include "scope.h"
 #include "settings.h"
 #include "target.h"
@@ -114,6 +115,7 @@ ftm_check(PG_FUNCTION_ARGS)
 	int			nestlevel;
 	ListCell   *lc;
 
+	ftm_recovery_refuse("ftm_check()");
 	preflight.scope = ftm_scope_from_args(fcinfo, 0);
 	preflight.verify = true;
 	preflight.workers = ftm_workers;

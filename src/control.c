@@ -23,6 +23,7 @@
 #include "control.h"
 #include "leader.h"
 #include "progress.h"
+#include "recovery.h"
 #include "run.h"
 #include "settings.h"
 #include "state.h"
@@ -109,8 +110,10 @@ Datum
 ftm_cancel(PG_FUNCTION_ARGS)
 {
 	int64		run_id = PG_GETARG_INT64(0);
-	RunState   *run = read_run(run_id);
+	RunState   *run;
 
+	ftm_recovery_refuse("ftm_cancel()");
+	run = read_run(run_id);
 	if (strcmp(run->status, "running") != 0 || !run->leader_is_there)
 	{
 		ereport(NOTICE,
@@ -134,6 +137,8 @@ ftm_wait(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	int64		run_id;
+
+	ftm_recovery_refuse("ftm_wait()");
 
 	/* A snapshot for the whole transaction would never see the end. */
 	if (IsolationUsesXactSnapshot())

@@ -38,6 +38,7 @@
 #include "utils/builtins.h"
 
 #include "options.h"
+#include "recovery.h"
 #include "validator.h"
 
 /* What the dashboard shows in place of the password. */
@@ -74,6 +75,7 @@ ftm_create_source(PG_FUNCTION_ARGS)
 	ErrorContextCallback callback;
 	List	   *options;
 
+	ftm_recovery_refuse("ftm_create_source()");
 	callback.callback = hide_statement;
 	callback.arg = NULL;
 	callback.previous = error_context_stack;

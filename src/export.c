@@ -26,6 +26,7 @@
 #include "export_table.h"
 #include "extension.h"
 #include "pool.h"
+#include "recovery.h"
 #include "scope.h"
 #include "settings.h"
 #include "step.h"
@@ -97,9 +98,11 @@ Datum
 ftm_export(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Exporter   *exporter = exporter_from_args(fcinfo);
+	Exporter   *exporter;
 	int			nestlevel;
 
+	ftm_recovery_refuse("ftm_export()");
+	exporter = exporter_from_args(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 	nestlevel = ftm_target_pin_settings();
 	exporter->server = ftm_options_source_server(exporter->scope->source);

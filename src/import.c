@@ -25,6 +25,7 @@
 #include "import.h"
 #include "json_file.h"
 #include "leader.h"
+#include "recovery.h"
 #include "run.h"
 #include "scope.h"
 #include "settings.h"
@@ -408,6 +409,7 @@ ftm_verify_export(PG_FUNCTION_ARGS)
 	Scope	   *scope;
 	ImportDirectory *directory;
 
+	ftm_recovery_refuse("ftm_verify_export()");
 	if (PG_ARGISNULL(ARG_DIRECTORY))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),

@@ -25,7 +25,6 @@
 
 #include "catalog/pg_authid.h"
 #include "common/cryptohash.h"
-#include "common/hashfn.h"
 #include "common/relpath.h"
 #include "common/sha2.h"
 #include "mb/pg_wchar.h"
@@ -39,6 +38,7 @@
 
 #include "compat.h"
 #include "json_file.h"
+#include "named_lock.h"
 
 /* Behind the number of the process that writes the file. */
 #define PARTIAL_SUFFIX	".partial"
@@ -46,13 +46,13 @@
 /* Bytes between two writes. */
 #define WRITE_SIZE		(256 * 1024)
 
+/* How files are opened that somebody else may have put there. */
+#define READ_FLAGS	(O_RDONLY | O_NOFOLLOW | O_NONBLOCK | PG_BINARY)
+
 /* zlib: window of 32 kB, and 16 more for the gzip format. */
 #define GZIP_WINDOW		(15 + 16)
 #define GZIP_LEVEL		6
 #define ZLIB_MEMORY		8
-
-/* Key space of the locks on directories. */
-#define DIRECTORY_LOCK_SPACE	0x66746d33
 
 struct JsonFile
 {
@@ -148,25 +148,23 @@ check_place(const char *name, const char *resolved)
 				 errmsg("directory \"%s\" is part of a tablespace", name)));
 }
 
-/*
- * An advisory lock in a key space of our own and in no database: directories
- * are the server's.  Two with the same hash exclude each other, too.
- */
 void
 ftm_json_directory_lock(const char *directory, bool exclusive)
 {
 	LOCKTAG		tag;
+	char	   *holder;
 
-	SET_LOCKTAG_ADVISORY(tag, InvalidOid, DIRECTORY_LOCK_SPACE,
-						 hash_bytes((const unsigned char *) directory,
-									(int) strlen(directory)), 4);
+	ftm_named_lock_tag(&tag, LOCK_DIRECTORY, directory);
 	if (LockAcquire(&tag, exclusive ? ExclusiveLock : ShareLock,
-					false, true) == LOCKACQUIRE_NOT_AVAIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("directory \"%s\" is in use by an export, import or verification of another session",
-						directory),
-				 errhint("Wait for it to end, or use another directory.")));
+					false, true) != LOCKACQUIRE_NOT_AVAIL)
+		return;
+	holder = ftm_named_lock_holder(&tag);
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("directory \"%s\" is in use by an export, import or verification of another session",
+					directory),
+			 holder != NULL ? errdetail_internal("%s", holder) : 0,
+			 errhint("Wait for it to end, or use another directory.")));
 }
 
 static void
@@ -459,16 +457,21 @@ ftm_json_file_save(const char *path, const char *text, JsonFileInfo *info)
 	pfree(file);
 }
 
+/*
+ * Without waiting for the other end of a FIFO or for a device, which could not
+ * be interrupted: what it is is known once it is open.
+ */
 int
 ftm_json_file_open(const char *path)
 {
-	int			fd = OpenTransientFile(path, O_RDONLY | O_NOFOLLOW | PG_BINARY);
+	int			fd = OpenTransientFile(path, READ_FLAGS);
 	struct stat status;
 
 	if (fd < 0 || fstat(fd, &status) != 0)
 		ereport(ERROR,
 				(errcode_for_file_access(),
-				 errmsg("could not open file \"%s\": %m", path)));
+				 errmsg("could not open file \"%s\": %m", path),
+				 errhint("Without it, the directory is not a complete export.")));
 	if (!S_ISREG(status.st_mode))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -512,20 +515,19 @@ ftm_json_file_sha256(int fd, const char *path, char text[JSON_SHA256_SIZE])
 char *
 ftm_json_file_read(const char *path)
 {
-	int			fd = OpenTransientFile(path, O_RDONLY | O_NOFOLLOW | PG_BINARY);
+	int			fd = ftm_json_file_open(path);
 	struct stat status;
 	char	   *text;
 	ssize_t		length;
 
-	if (fd < 0 || fstat(fd, &status) != 0)
+	if (fstat(fd, &status) != 0)
 		ereport(ERROR,
 				(errcode_for_file_access(),
-				 errmsg("could not open file \"%s\": %m", path),
-				 errhint("Without it, the directory is not a complete export.")));
-	if (!S_ISREG(status.st_mode) || (Size) status.st_size >= MaxAllocSize)
+				 errmsg("could not stat file \"%s\": %m", path)));
+	if ((Size) status.st_size >= MaxAllocSize)
 		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a regular file of less than 1 GB", path)));
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("file \"%s\" has 1 GB or more", path)));
 	text = palloc(status.st_size + 1);
 	length = read(fd, text, status.st_size);
 	if (length != status.st_size)

@@ -16,7 +16,6 @@
 #include <math.h>
 
 #include "access/xact.h"
-#include "common/hashfn.h"
 #include "foreign/foreign.h"
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
@@ -33,10 +32,12 @@
 #include "control.h"
 #include "freeze.h"
 #include "leader.h"
+#include "named_lock.h"
 #include "options.h"
 #include "plan.h"
 #include "pool.h"
 #include "progress.h"
+#include "recovery.h"
 #include "settings.h"
 #include "source.h"
 #include "state.h"
@@ -80,6 +81,7 @@ static void end_run(Leader *leader, const char *status);
 void
 ftm_leader_refuse_transaction_block(const char *function)
 {
+	ftm_recovery_refuse(function);
 	if (IsTransactionBlock() || IsSubTransaction())
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
@@ -87,7 +89,6 @@ ftm_leader_refuse_transaction_block(const char *function)
 				 errdetail("Its workers commit table by table."),
 				 errhint("Call it outside of BEGIN ... COMMIT.  Clients that turn autocommit off, and psql with FETCH_COUNT set, open a transaction block by themselves.")));
 	PreventCommandIfReadOnly(function);
-	PreventCommandDuringRecovery(function);
 }
 
 List *
@@ -406,7 +407,8 @@ set_snapshot(Leader *leader, char *snapshot)
 }
 
 /*
- * What a run would stop at is a verdict here, what it would warn of a warning.
+ * What a run would stop at is a verdict here, what it would warn of a warning,
+ * unless only a load cares about it.
  */
 static void
 plan_verification(Leader *leader)
@@ -425,8 +427,13 @@ plan_verification(Leader *leader)
 	}
 
 	foreach(lc, leader->plan->warnings)
-		ereport(WARNING,
-				(errmsg_internal("%s", ftm_plan_finding_text(lfirst(lc)))));
+	{
+		PlanFinding *finding = lfirst(lc);
+
+		if (finding->topic != PLAN_TARGET_TABLES)
+			ereport(WARNING,
+					(errmsg_internal("%s", ftm_plan_finding_text(finding))));
+	}
 }
 
 static List *
@@ -519,23 +526,26 @@ ftm_leader_refuse_locked_table(Oid relid, const char *name)
 }
 
 /*
- * An advisory lock in a key space of our own, on the name of the source, by
- * which runs are known: the server of an old run may be gone.
+ * On the name of the source, by which runs are known: the server of an old run
+ * may be gone.
  */
 void
 ftm_leader_take_lock(const char *source)
 {
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, POOL_MAGIC,
-						 hash_bytes((const unsigned char *) source,
-									(int) strlen(source)), 2);
-	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("a run from source \"%s\" is in progress in another session",
-						source),
-				 errhint("Wait for it to end; ftm_run shows its state.")));
+	char	   *holder;
+
+	ftm_named_lock_tag(&tag, LOCK_SOURCE, source);
+	if (LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL)
+		return;
+	holder = ftm_named_lock_holder(&tag);
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("a run from source \"%s\" is in progress in another session",
+					source),
+			 holder != NULL ? errdetail_internal("%s", holder) : 0,
+			 errhint("Wait for it to end; ftm_run shows its state.")));
 }
 
 /*

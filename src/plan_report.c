@@ -21,6 +21,7 @@
 #include "utils/tuplestore.h"
 
 #include "plan.h"
+#include "recovery.h"
 #include "scope.h"
 #include "settings.h"
 
@@ -48,6 +49,7 @@ ftm_plan(PG_FUNCTION_ARGS)
 	MigrationPlan *plan;
 	ListCell   *lc;
 
+	ftm_recovery_refuse("ftm_plan()");
 	InitMaterializedSRF(fcinfo, 0);
 	context = AllocSetContextCreate(CurrentMemoryContext, "ftmigrate plan",
 									ALLOCSET_DEFAULT_SIZES);

@@ -37,6 +37,7 @@
 
 #include "compat.h"
 #include "pool.h"
+#include "recovery.h"
 #include "settings.h"
 
 #define COMMAND_QUEUE_SIZE	((Size) 16 * 1024)
@@ -132,6 +133,7 @@ ftm_pool_begin(int nloaders)
 	WorkerPool *pool = palloc0(sizeof(WorkerPool));
 	int			wanted = nloaders + 1;
 
+	ftm_recovery_refuse("a function that needs background workers");
 	pool->context = CurrentMemoryContext;
 	pool->workers = palloc0(sizeof(PoolWorker) * wanted);
 	initStringInfo(&pool->message);

@@ -17,6 +17,7 @@
 
 #include "background.h"
 #include "leader.h"
+#include "recovery.h"
 #include "run.h"
 #include "scope.h"
 #include "settings.h"
@@ -78,6 +79,7 @@ ftm_verify(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Scope	   *scope = ftm_scope_from_args(fcinfo, 0);
 
+	ftm_recovery_refuse("ftm_verify()");
 	InitMaterializedSRF(fcinfo, 0);
 	ftm_run_put_verdicts(rsinfo, ftm_leader_verify(scope, NULL, true));
 	return (Datum) 0;

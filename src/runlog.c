@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "access/xact.h"
@@ -123,11 +124,22 @@ write_line(const char *line)
 {
 	ssize_t		length = (ssize_t) strlen(line);
 	ssize_t		written;
+	struct stat status;
 	int			fd = BasicOpenFilePerm(ftm_log_file, LOG_FILE_FLAGS, 0600);
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &status) != 0)
 	{
 		warn("open");
+		if (fd >= 0)
+			(void) close(fd);
+		return;
+	}
+	if (!S_ISREG(status.st_mode))
+	{
+		/* Neither a FIFO nor a device keeps what is written. */
+		errno = EINVAL;
+		warn("open");
+		(void) close(fd);
 		return;
 	}
 	errno = 0;

@@ -21,6 +21,7 @@
 #include "utils/memutils.h"
 
 #include "extension.h"
+#include "recovery.h"
 #include "scan.h"
 #include "scope.h"
 #include "target.h"
@@ -78,6 +79,7 @@ ftm_scan_user_ids(PG_FUNCTION_ARGS)
 	List	   *findings;
 	ListCell   *lc;
 
+	ftm_recovery_refuse("ftm_scan_user_ids()");
 	PreventCommandIfReadOnly("ftm_scan_user_ids()");
 	InitMaterializedSRF(fcinfo, 0);
 	context = AllocSetContextCreate(CurrentMemoryContext, "ftmigrate scan",
@@ -382,6 +384,7 @@ ftm_accept_user_columns(PG_FUNCTION_ARGS)
 	AttInMetadata *metadata;
 	RowSet	   *rows;
 
+	ftm_recovery_refuse("ftm_accept_user_columns()");
 	params[0] = ftm_scope_keyword_arg(fcinfo, 0, "mode", mode_values);
 	params[1] = ftm_scope_keyword_arg(fcinfo, 1, "unmapped", unmapped_values);
 	InitMaterializedSRF(fcinfo, 0);

@@ -21,6 +21,7 @@
 #include "utils/lsyscache.h"
 
 #include "leader.h"
+#include "recovery.h"
 #include "settings.h"
 #include "state.h"
 #include "user_step.h"
@@ -224,6 +225,7 @@ ftm_load_user_map(PG_FUNCTION_ARGS)
 	const char *params[2] = {map, psprintf("%d days", ftm_retention_days)};
 	RowSet	   *rows;
 
+	ftm_recovery_refuse("ftm_load_user_map()");
 	rows = ftm_state_query("SELECT jsonb_typeof($1::jsonb -> 'mappings') IS DISTINCT FROM 'array'",
 						   1, params);
 	if (ftm_rowset_bool(rows, 0, 0))
@@ -262,6 +264,7 @@ ftm_purge_user_map(PG_FUNCTION_ARGS pg_attribute_unused())
 	RowSet	   *rows;
 	int64		purged;
 
+	ftm_recovery_refuse("ftm_purge_user_map()");
 	rows = ftm_state_query("WITH due AS ("
 						   " DELETE FROM @schema@.ftm_user_map"
 						   "  WHERE retain_until <= clock_timestamp() RETURNING source_user_id),"

@@ -18,7 +18,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "pool.h"
+#include "named_lock.h"
 #include "settings.h"
 #include "user_service.h"
 #include "user_state.h"
@@ -90,7 +90,7 @@ ftm_user_session_close(UserSession *session)
 static void
 set_lock_tag(const UserSession *session, LOCKTAG *tag)
 {
-	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, POOL_MAGIC, session->serverid, 3);
+	ftm_named_lock_tag(tag, LOCK_AUTH_SERVER, psprintf("%u", session->serverid));
 }
 
 static MemoryContext outer_context;
