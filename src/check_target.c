@@ -15,10 +15,12 @@
 #include "commands/tablespace.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "postmaster/bgworker_internals.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 
 #include "check.h"
 #include "extension.h"
@@ -43,6 +45,8 @@ typedef struct Volume
 static char *emptiness_sql(Preflight *preflight, const List *loaded,
 						   int *checked);
 static List *loaded_tables(const Preflight *preflight);
+static void warn_of_references(Preflight *preflight, const List *loaded);
+static bool has_references(const CatalogForeignKey *key);
 static RowSet *source_sizes(Preflight *preflight);
 static int64 size_of(const RowSet *sizes, const PlanTable *table);
 static List *tablespaces_of_table(const PlanTable *table);
@@ -111,13 +115,13 @@ ftm_check_empty_tables(Preflight *preflight)
 	char	   *sql = emptiness_sql(preflight, loaded, &checked);
 	RowSet	   *rows = NULL;
 
-	if (preflight->rows_allowed)
-		return;
-
 	/* the subtransaction takes this back */
 	(void) set_config_option("lock_timeout", psprintf("%d", ftm_lock_timeout),
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
+	warn_of_references(preflight, loaded);
+	if (preflight->rows_allowed)
+		return;
 	if (checked > 0)
 		rows = ftm_target_query(sql, 0, NULL);
 	for (int row = 0; rows != NULL && row < rows->nrows; row++)
@@ -138,6 +142,69 @@ ftm_check_empty_tables(Preflight *preflight)
 }
 
 /*
+ * Name the tables outside the plan that have rows which refer to rows of the
+ * plan's: replacing these is only possible with others that they find, too (see
+ * references.c).  Rows can refer to nothing but rows, so it is not asked whether
+ * the plan's table has some.
+ */
+static void
+warn_of_references(Preflight *preflight, const List *loaded)
+{
+	ListCell   *lc;
+
+	foreach(lc, preflight->plan->foreign_keys)
+	{
+		CatalogForeignKey *key = lfirst(lc);
+		PlanTable  *table = ftm_plan_table_of_target(preflight->plan,
+													 key->ref_root);
+
+		if (table == NULL || key->is_partition_child || !key->valid ||
+			list_member_oid(loaded, table->target->oid) ||
+			ftm_plan_table_of_target(preflight->plan, key->root) != NULL ||
+			!has_references(key))
+			continue;
+		ftm_check_warn(preflight,
+					   psprintf("Rows of table %s, which is not in the plan, refer to rows of table %s by foreign key %s.",
+								quote_qualified_identifier(key->schema, key->table),
+								table->name, quote_identifier(key->name)),
+					   "With existing => 'truncate', a table is not replaced if one of them would not find its row any more; delete them before, or have the source hold the rows that they need.");
+	}
+}
+
+/*
+ * Also true if that cannot be told.  Under the lock, the name is the table's,
+ * and whoever has another has replaced it.
+ */
+static bool
+has_references(const CatalogForeignKey *key)
+{
+	StringInfoData sql;
+	const char *params[1] = {psprintf("%u", key->relid)};
+	char	   *name;
+	ListCell   *lc;
+
+	if (!ftm_rowset_bool(ftm_target_query("SELECT pg_catalog.has_table_privilege($1::pg_catalog.oid, 'SELECT')"
+										  " AND NOT pg_catalog.row_security_active($1::pg_catalog.oid)",
+										  1, params), 0, 0))
+		return true;
+	LockRelationOid(key->relid, AccessShareLock);
+	name = get_rel_name(key->relid);
+	if (name == NULL || strcmp(name, key->table) != 0)
+		return true;
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT EXISTS (SELECT FROM %s%s AS k WHERE true",
+					 get_rel_relkind(key->relid) == RELKIND_PARTITIONED_TABLE ?
+					 "" : "ONLY ",
+					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(key->relid)),
+												name));
+	foreach(lc, key->columns)
+		appendStringInfo(&sql, " AND k.%s IS NOT NULL",
+						 quote_identifier(lfirst(lc)));
+	appendStringInfoChar(&sql, ')');
+	return ftm_rowset_bool(ftm_target_query(sql.data, 0, NULL), 0, 0);
+}
+
+/*
  * One query that returns the names of tables that are not empty.
  */
 static char *
@@ -152,6 +219,7 @@ emptiness_sql(Preflight *preflight, const List *loaded, int *checked)
 		PlanTable  *table = lfirst(lc);
 
 		if (list_member_oid(loaded, table->target->oid) ||
+			table->method == LOAD_REFUSED ||
 			!table->target->readable || table->target->row_security_active)
 			continue;
 		appendStringInfo(&sql, "%sSELECT %s WHERE EXISTS (SELECT FROM %s%s)",

@@ -34,26 +34,21 @@
 #include "access/genam.h"
 #include "access/heapam.h"
 #include "access/htup_details.h"
-#include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/catalog.h"
 #include "catalog/index.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
-#include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
 #include "commands/copy.h"
-#include "commands/tablecmds.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_relation.h"
 #include "pgstat.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -69,9 +64,11 @@
 #include "compat.h"
 #include "indexes.h"
 #include "load.h"
+#include "references.h"
 #include "rollback.h"
 #include "rows.h"
 #include "state.h"
+#include "table_tree.h"
 #include "target.h"
 
 /*
@@ -102,7 +99,10 @@ typedef struct SourceOrigin
 	SourceConnection *source;
 } SourceOrigin;
 
-static void load_rows(Relation rel, const TableTask *task,
+static void replace_rows(List *tree, const TableTask *task,
+						 CopyOrigin *origin, const UserMap *map,
+						 bool replaceable, TableResult *result);
+static void load_rows(List *tree, const TableTask *task,
 					  CopyOrigin *origin, const UserMap *map,
 					  TableResult *result);
 static void load_fast(Relation rel, const TableTask *task,
@@ -115,12 +115,11 @@ static bool kept_from_earlier_call(const TableTask *task,
 								   SourceConnection *source,
 								   const UserMap *map, TableResult *result,
 								   bool *replaceable);
-static void check_relation(Relation rel, const TableTask *task);
-static void check_foreign_keys(Relation rel);
-static bool check_empty(const TableTask *task);
+static void check_tree(const List *tree, const TableTask *task);
+static void check_triggers(Relation rel);
+static void check_foreign_keys(const List *tree);
+static bool holds_rows(const TableTask *task);
 static void check_unchanged(const TableTask *task);
-static void empty_storage(Oid relid);
-static void new_storage(Relation rel);
 static bool show_triggers(Relation rel, bool show);
 static void check_row_security(Relation rel, const TableTask *task);
 static uint64 write_rows(Relation rel, const TableTask *task,
@@ -159,26 +158,21 @@ ftm_load_table(const TableTask *task, SourceConnection *source,
 	TimestampTz started = GetCurrentTimestamp();
 	uint64		digest = ftm_usermap_digest(map);
 	bool		replaceable;
-	Relation	rel;
+	List	   *tree;
 
-	/* From here on nobody reads or writes the table but us. */
-	rel = table_open(task->relid, AccessExclusiveLock);
-	check_relation(rel, task);
+	/*
+	 * From here on nobody reads or writes the table and its partitions but us,
+	 * so that what is looked at below stays as it is.
+	 */
+	tree = ftm_table_tree_lock(task->relid);
+	check_tree(tree, task);
 
 	memset(result, 0, sizeof(TableResult));
 	if (kept_from_earlier_call(task, source, map, result, &replaceable))
 		result->kept = true;
 	else
-	{
-		check_foreign_keys(rel);
-		if (!replaceable)
-			result->rows_replaced = check_empty(task);
-		else if (!task->replace)
-			check_unchanged(task);
-		load_rows(rel, task, origin != NULL ? origin : &rows.origin, map,
-				  result);
-	}
-	table_close(rel, NoLock);
+		replace_rows(tree, task, origin != NULL ? origin : &rows.origin, map,
+					 replaceable, result);
 
 	result->seconds = TimestampDifferenceMilliseconds(started,
 													  GetCurrentTimestamp()) / 1000.0;
@@ -192,42 +186,30 @@ ftm_load_rows_as_they_are(Relation rel, const TableTask *task,
 	stream_rows(rel, task, origin, NULL, NULL, result);
 }
 
-void
-ftm_load_empty_table(Oid relid)
-{
-	Relation	rel = table_open(relid, AccessExclusiveLock);
-
-	CheckTableNotInUse(rel, "empty");
-	table_close(rel, NoLock);
-	empty_storage(relid);
-}
-
 /*
- * Replace the storage of a table, or of all partitions of a partitioned one.
- * Children by inheritance are tables of their own.
+ * What the table holds, if anything, by what it should.  replaceable: the rows
+ * in it are this run's own.
  */
 static void
-empty_storage(Oid relid)
+replace_rows(List *tree, const TableTask *task, CopyOrigin *origin,
+			 const UserMap *map, bool replaceable, TableResult *result)
 {
-	bool		partitioned = get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE;
-	List	   *relids = list_make1_oid(relid);
-	ListCell   *lc;
+	bool		held_rows = holds_rows(task);
 
-	if (partitioned)
-		relids = find_all_inheritors(relid, AccessExclusiveLock, NULL);
-	foreach(lc, relids)
-	{
-		Relation	rel = table_open(lfirst_oid(lc), AccessExclusiveLock);
+	check_foreign_keys(tree);
+	if (!replaceable && held_rows && !task->replace)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s already contains rows", task->table_name),
+				 errhint("Empty it, or call ftm_run_migration(existing => 'truncate') to have its rows replaced.")));
+	if (replaceable && !task->replace)
+		check_unchanged(task);
+	result->rows_replaced = held_rows && !replaceable;
 
-		if (lfirst_oid(lc) != relid)
-			CheckTableNotInUse(rel, "empty");
-		if (RELKIND_HAS_STORAGE(rel->rd_rel->relkind))
-		{
-			new_storage(rel);
-			ftm_indexes_rebuild(RelationGetRelid(rel), NULL);
-		}
-		table_close(rel, NoLock);
-	}
+	if (held_rows)
+		ftm_table_tree_log_truncation(tree);
+	load_rows(tree, task, origin, map, result);
+	ftm_references_check(task, tree);
 }
 
 /*
@@ -235,9 +217,10 @@ empty_storage(Oid relid)
  * defaults are the owner's code, and must not run with the caller's rights.
  */
 static void
-load_rows(Relation rel, const TableTask *task, CopyOrigin *origin,
+load_rows(List *tree, const TableTask *task, CopyOrigin *origin,
 		  const UserMap *map, TableResult *result)
 {
+	Relation	rel = table_open(task->relid, NoLock);
 	Oid			userid;
 	int			security_context;
 
@@ -250,10 +233,11 @@ load_rows(Relation rel, const TableTask *task, CopyOrigin *origin,
 		load_fast(rel, task, origin, map, result);
 	else
 	{
-		empty_storage(RelationGetRelid(rel));
+		ftm_table_tree_empty(tree);
 		stream_rows(rel, task, origin, map, NULL, result);
 	}
 	SetUserIdAndSecContext(userid, security_context);
+	table_close(rel, NoLock);
 }
 
 /*
@@ -267,7 +251,7 @@ load_fast(Relation rel, const TableTask *task, CopyOrigin *origin,
 	IndexEntries *entries = NULL;
 	bool		had_triggers;
 
-	new_storage(rel);
+	ftm_table_tree_new_storage(rel);
 	ftm_indexes_switch_off(rel);
 	had_triggers = show_triggers(rel, false);
 	stream_rows(rel, task, origin, map, &entries, result);
@@ -368,47 +352,56 @@ kept_from_earlier_call(const TableTask *task, SourceConnection *source,
 
 /*
  * What must hold for any load.  The plan has said all this before; here it is
- * true, since we have the lock.
+ * true, since we have the locks.
  */
 static void
-check_relation(Relation rel, const TableTask *task)
+check_tree(const List *tree, const TableTask *task)
 {
-	CheckTableNotInUse(rel, "load");
+	ListCell   *lc;
+
 	PreventCommandIfReadOnly("ftm_run_migration()");
-
-	if (!ftm_owns_relation(RelationGetRelid(rel), GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER,
-					   get_relkind_objtype(rel->rd_rel->relkind),
-					   RelationGetRelationName(rel));
-	if (IsSystemRelation(rel) || RelationIsMapped(rel) ||
-		(rel->rd_rel->relkind != RELKIND_RELATION &&
-		 rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("cannot load rows into %s", task->table_name),
-				 errdetail("It is not an ordinary table.")));
-	if (rel->trigdesc != NULL)
+	foreach(lc, tree)
 	{
-		for (int i = 0; i < rel->trigdesc->numtriggers; i++)
-		{
-			Trigger    *trigger = &rel->trigdesc->triggers[i];
+		Relation	rel = table_open(lfirst_oid(lc), NoLock);
 
-			if (trigger->tgenabled == TRIGGER_FIRES_ALWAYS ||
-				trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA)
-				ereport(ERROR,
-						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						 errmsg("trigger \"%s\" of table %s would fire during the load",
-								trigger->tgname, task->table_name),
-						 errhint("Disable it with ALTER TABLE ... DISABLE TRIGGER for the time of the run.")));
-		}
+		check_triggers(rel);
+		table_close(rel, NoLock);
+	}
+	if (list_length(tree) > 1 && task->method == LOAD_FAST)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s was replaced by a partitioned one during the run",
+						task->table_name),
+				 errhint("Call the function again.")));
+}
+
+static void
+check_triggers(Relation rel)
+{
+	if (rel->trigdesc == NULL)
+		return;
+	for (int i = 0; i < rel->trigdesc->numtriggers; i++)
+	{
+		Trigger    *trigger = &rel->trigdesc->triggers[i];
+
+		if (trigger->tgenabled == TRIGGER_FIRES_ALWAYS ||
+			trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("trigger \"%s\" of table %s would fire during the load",
+							trigger->tgname,
+							quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+													   RelationGetRelationName(rel))),
+					 errhint("Disable it with ALTER TABLE ... DISABLE TRIGGER for the time of the run.")));
 	}
 }
 
 /*
- * Every foreign key of and to the table must be marked not valid by now.
+ * Every foreign key of and to the table and its partitions must be marked not
+ * valid by now.
  */
 static void
-check_foreign_keys(Relation rel)
+check_foreign_keys(const List *tree)
 {
 	static const char sql[] =
 		"SELECT c.conname, pg_catalog.quote_ident(n.nspname)"
@@ -417,11 +410,11 @@ check_foreign_keys(Relation rel)
 		"  JOIN pg_catalog.pg_class r ON r.oid = c.conrelid"
 		"  JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace"
 		" WHERE c.contype = 'f' AND c.convalidated"
-		"   AND ((c.conrelid = $1::pg_catalog.oid) OR (c.confrelid = $1::pg_catalog.oid))";
-	const char *params[1];
+		"   AND (c.conrelid = ANY ($1::pg_catalog.oid[])"
+		"        OR c.confrelid = ANY ($1::pg_catalog.oid[]))";
+	const char *params[1] = {ftm_target_oid_array(tree)};
 	RowSet	   *rows;
 
-	params[0] = psprintf("%u", RelationGetRelid(rel));
 	rows = ftm_target_query(sql, 1, params);
 	if (rows->nrows > 0)
 		ereport(ERROR,
@@ -434,24 +427,17 @@ check_foreign_keys(Relation rel)
 
 /*
  * Emptiness is decided under the lock: somebody may have written since the
- * plan.  True if there are rows that are to be replaced.
+ * plan.
  */
 static bool
-check_empty(const TableTask *task)
+holds_rows(const TableTask *task)
 {
 	RowSet	   *rows;
 
 	rows = ftm_target_query(psprintf("SELECT EXISTS (SELECT FROM %s%s)",
 									 task->method == LOAD_FAST ? "ONLY " : "",
 									 task->table_name), 0, NULL);
-	if (!ftm_rowset_bool(rows, 0, 0))
-		return false;
-	if (!task->replace)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table %s already contains rows", task->table_name),
-				 errhint("Empty it, or call ftm_run_migration(existing => 'truncate') to have its rows replaced.")));
-	return true;
+	return ftm_rowset_bool(rows, 0, 0);
 }
 
 /*
@@ -471,26 +457,6 @@ check_unchanged(const TableTask *task)
 				 errdetail_internal("%s", changes),
 				 errhint("SELECT * FROM ftm_diff(%s); shows the rows.  To lose what was written, call ftm_run_migration(existing => 'truncate').",
 						 quote_literal_cstr(task->table_name))));
-}
-
-/*
- * New, empty storage for the table and its TOAST table, in this transaction.
- */
-static void
-new_storage(Relation rel)
-{
-	Oid			toastrelid = rel->rd_rel->reltoastrelid;
-
-	ftm_relation_set_new_storage(rel, rel->rd_rel->relpersistence);
-	if (OidIsValid(toastrelid))
-	{
-		Relation	toast = relation_open(toastrelid, AccessExclusiveLock);
-
-		ftm_relation_set_new_storage(toast, toast->rd_rel->relpersistence);
-		table_close(toast, NoLock);
-		ftm_indexes_rebuild(toastrelid, NULL);
-	}
-	pgstat_count_truncate(rel);
 }
 
 /*

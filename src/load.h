@@ -31,7 +31,7 @@ typedef struct CopyOrigin
  * commits, or aborts and has the old rows back.  The rows come from origin, or
  * from the source if it is NULL.  source must be in the run's snapshot,
  * session_replication_role must be replica.  Takes an AccessExclusiveLock on
- * the table.
+ * the table and its partitions.
  */
 extern void ftm_load_table(const TableTask *task, SourceConnection *source,
 						   CopyOrigin *origin, const UserMap *map,
@@ -44,8 +44,5 @@ extern void ftm_load_table(const TableTask *task, SourceConnection *source,
 extern void ftm_load_rows_as_they_are(Relation rel, const TableTask *task,
 									  CopyOrigin *origin,
 									  TableResult *result);
-
-/* Replace a table's storage (and its partitions') by an empty one. */
-extern void ftm_load_empty_table(Oid relid);
 
 #endif							/* FTM_LOAD_H */

@@ -25,11 +25,14 @@
 #include "scope.h"
 #include "settings.h"
 #include "storage.h"
+#include "subscribers.h"
+#include "table_tree.h"
 #include "target.h"
 #include "type_match.h"
 #include "user_column.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 static void build_guarded(MigrationPlan *plan, const Scope *scope,
@@ -42,6 +45,8 @@ static CatalogTable *find_counterpart(MigrationPlan *plan,
 static const char *kind_name(const CatalogTable *table);
 static void check_source_table(MigrationPlan *plan, const CatalogTable *table);
 static void check_target_table(MigrationPlan *plan, const CatalogTable *table);
+static bool has_foreign_partitions(MigrationPlan *plan,
+								   const PlanTable *table);
 static void match_columns(MigrationPlan *plan, PlanTable *table);
 static void match_column(MigrationPlan *plan, PlanTable *table,
 						 PlanColumn *column);
@@ -141,6 +146,7 @@ build_plan(MigrationPlan *plan, const Scope *scope, CatalogReader *source,
 
 	match_tables(plan, filter);
 	report_left_out(plan, filter);
+	ftm_subscribers_warn(plan);
 	ftm_user_column_decide(plan, scope, unmapped);
 	ftm_plan_match_foreign_keys(plan);
 	ftm_plan_match_sequences(plan, filter);
@@ -270,10 +276,6 @@ check_target_table(MigrationPlan *plan, const CatalogTable *table)
 						 "Row-level security of table %s of the target applies to %s.  Turn it off with ALTER TABLE %s NO FORCE ROW LEVEL SECURITY until the migration is done.",
 						 table->qualified,
 						 quote_identifier(GetUserNameFromId(GetUserId(), false)),
-						 table->qualified);
-	if (table->published)
-		ftm_plan_problem(plan, PLAN_TARGET_TABLES,
-						 "Table %s of the target is published for logical replication, but its load reaches no subscriber.  Take it out of the publication, or drop that, until the migration is done.",
 						 table->qualified);
 	if (table->bad_triggers != NIL)
 	{
@@ -462,6 +464,34 @@ report_left_out(MigrationPlan *plan, const ScopeFilter *filter)
 	}
 }
 
+/*
+ * A load cannot replace the rows of a foreign table, nor a rollback take them
+ * back.  Partitions may be in schemas that the catalog was not read for.
+ */
+static bool
+has_foreign_partitions(MigrationPlan *plan, const PlanTable *table)
+{
+	bool		found = false;
+	ListCell   *lc;
+
+	if (table->target->relkind != RELKIND_PARTITIONED_TABLE)
+		return false;
+	foreach(lc, ftm_table_tree_members(table->target->oid))
+	{
+		Oid			relid = lfirst_oid(lc);
+
+		if (get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE)
+			continue;
+		found = true;
+		ftm_plan_problem(plan, PLAN_TARGET_TABLES,
+						 "Partition %s of table %s of the target is a foreign table, whose rows can be neither replaced nor taken back.  Detach it, or leave the table out with exclude.",
+						 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+													get_rel_name(relid)),
+						 table->name);
+	}
+	return found;
+}
+
 static void
 choose_method(MigrationPlan *plan, PlanTable *table)
 {
@@ -472,6 +502,8 @@ choose_method(MigrationPlan *plan, PlanTable *table)
 						 "Storage of table %s of the target is managed by another extension, and rows loaded into it would be lost.  Load into an ordinary table, or leave it out with exclude.",
 						 table->name);
 	}
+	else if (has_foreign_partitions(plan, table))
+		table->method = LOAD_REFUSED;
 	else if (table->target->relkind == RELKIND_PARTITIONED_TABLE)
 	{
 		table->method = LOAD_PLAIN;

@@ -18,7 +18,8 @@ typedef enum LoadMethod
 	LOAD_FAST,					/* new relfilenode, indexes off, FREEZE */
 	LOAD_PLAIN,					/* CopyFrom into the table as it is:
 								 * partitioned roots, other access methods */
-	LOAD_REFUSED				/* storage managed by another extension */
+	LOAD_REFUSED				/* rows are kept elsewhere, by an extension or
+								 * in a foreign table */
 } LoadMethod;
 
 /* Why a column is rewritten; also ftm_user_column.origin. */

@@ -23,7 +23,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/pg_inherits.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -33,9 +32,9 @@
 
 #include "compat.h"
 #include "finish.h"
-#include "load.h"
 #include "rollback.h"
 #include "state.h"
+#include "table_tree.h"
 #include "target.h"
 
 /* A table that the run has loaded, locked. */
@@ -46,6 +45,7 @@ typedef struct LoadedTable
 	int64		rows;			/* that were loaded */
 	char	   *xmin;			/* of these rows; NULL: too long ago */
 	bool		rows_replaced;
+	List	   *tree;			/* OIDs of it and its partitions */
 	int64		rows_now;
 	int64		rows_changed;	/* of them, not the load's */
 } LoadedTable;
@@ -72,7 +72,7 @@ typedef struct SetSequence
 
 static bool is_rolled_back(int64 run_id);
 static List *lock_tables(int64 run_id);
-static void lock_table(const LoadedTable *table, int64 run_id);
+static void lock_table(LoadedTable *table, int64 run_id);
 static LoadedTable *make_loaded_table(const RowSet *rows, int row);
 static void count_rows(LoadedTable *table);
 static char *table_changes(const LoadedTable *table);
@@ -212,16 +212,11 @@ ftm_rollback_table_changes(int64 run_id, Oid relid)
  * are what they were.
  */
 static void
-lock_table(const LoadedTable *table, int64 run_id)
+lock_table(LoadedTable *table, int64 run_id)
 {
 	char	   *name;
 
-	if (!ftm_owns_relation(table->relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER,
-					   get_relkind_objtype(get_rel_relkind(table->relid)),
-					   get_rel_name(table->relid));
-	(void) find_all_inheritors(table->relid, AccessExclusiveLock, NULL);
-
+	table->tree = ftm_table_tree_lock(table->relid);
 	name = get_rel_name(table->relid);
 	if (name != NULL)
 		name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(table->relid)),
@@ -419,15 +414,27 @@ check_unchanged(const RollbackRequest *request, const List *tables,
 					 request->run_id)));
 }
 
+/*
+ * Logical decoding hears of all that held rows at once: a subscriber whose
+ * foreign keys are like ours could not truncate one of them alone.
+ */
 static void
 empty_tables(const List *tables)
 {
+	List	   *emptied = NIL;
 	ListCell   *lc;
 
 	foreach(lc, tables)
 		ftm_finish_invalidate_table_keys(((LoadedTable *) lfirst(lc))->relid);
 	foreach(lc, tables)
-		ftm_load_empty_table(((LoadedTable *) lfirst(lc))->relid);
+	{
+		LoadedTable *table = lfirst(lc);
+
+		if (table->rows_now > 0)
+			emptied = list_concat(emptied, table->tree);
+		ftm_table_tree_empty(table->tree);
+	}
+	ftm_table_tree_log_truncation(emptied);
 }
 
 static void

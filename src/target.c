@@ -250,6 +250,22 @@ ftm_target_scan(const char *sql, TargetReceive receive, void *arg)
 	MemoryContextDelete(receiver.context);
 }
 
+char *
+ftm_target_oid_array(const List *oids)
+{
+	StringInfoData text;
+	ListCell   *lc;
+
+	initStringInfo(&text);
+	appendStringInfoChar(&text, '{');
+	foreach(lc, oids)
+		appendStringInfo(&text, "%s%u",
+						 foreach_current_index(lc) > 0 ? "," : "",
+						 lfirst_oid(lc));
+	appendStringInfoChar(&text, '}');
+	return text.data;
+}
+
 bool
 ftm_target_may_become_replica(void)
 {

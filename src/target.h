@@ -8,6 +8,8 @@
 #ifndef FTM_TARGET_H
 #define FTM_TARGET_H
 
+#include "nodes/pg_list.h"
+
 #include "rowset.h"
 
 /*
@@ -49,6 +51,9 @@ extern RowSet *ftm_target_query_as_owner(const char *sql, int nparams,
 typedef void (*TargetReceive) (void *arg, char **values);
 
 extern void ftm_target_scan(const char *sql, TargetReceive receive, void *arg);
+
+/* The text of an SQL array of OIDs, for a parameter. */
+extern char *ftm_target_oid_array(const List *oids);
 
 /*
  * May the current user set session_replication_role?  set_config_option() does
