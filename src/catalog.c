@@ -314,7 +314,10 @@ leave_schemas(Catalog *catalog, const RowSet *recorded, List *schemas)
 	}
 	foreach(lc, catalog->sequences)
 	{
-		if (!contains(schemas, ((CatalogSequence *) lfirst(lc))->schema))
+		CatalogSequence *sequence = lfirst(lc);
+
+		/* whether its columns are there is found out later */
+		if (!sequence->in_scope && sequence->columns == NIL)
 			catalog->sequences = foreach_delete_current(catalog->sequences, lc);
 	}
 	for (int row = 0; row < recorded->nrows; row++)
@@ -569,6 +572,9 @@ read_sequences(CatalogReader *reader)
 		sequence->minimum = ftm_rowset_int64(rows, row, 6);
 		sequence->maximum = ftm_rowset_int64(rows, row, 7);
 		sequence->readable = ftm_rowset_bool(rows, row, 8);
+		sequence->in_scope = contains(reader->schemas, sequence->schema);
+		sequence->columns =
+			ftm_catalog_text_array(ftm_rowset_value(rows, row, 9));
 		reader->catalog->sequences =
 			lappend(reader->catalog->sequences, sequence);
 	}
@@ -676,6 +682,23 @@ ftm_catalog_column(const CatalogTable *table, const char *name)
 			return column;
 	}
 	return NULL;
+}
+
+bool
+ftm_catalog_uses_sequence(const CatalogTable *table,
+						  const CatalogSequence *sequence)
+{
+	char	   *prefix = psprintf("%s.",
+								  ftm_catalog_quote_qualified(table->schema,
+															  table->name));
+	ListCell   *lc;
+
+	foreach(lc, sequence->columns)
+	{
+		if (strncmp(lfirst(lc), prefix, strlen(prefix)) == 0)
+			return true;
+	}
+	return false;
 }
 
 char *

@@ -127,6 +127,10 @@ typedef struct CatalogSequence
 	int64		minimum;
 	int64		maximum;
 	bool		readable;		/* the session's role has SELECT */
+	bool		in_scope;		/* its schema is one of the scope's */
+	List	   *columns;		/* char *: "schema"."table"."column", always
+								 * quoted, of tables of the scope whose
+								 * defaults take numbers from it */
 	int64		last_value;		/* these two only if readable */
 	bool		is_called;
 } CatalogSequence;
@@ -146,7 +150,8 @@ typedef struct Catalog
 	List	   *foreign_keys;	/* of CatalogForeignKey: every one in the
 								 * database, since user ids may be passed on
 								 * through tables outside the scope */
-	List	   *sequences;		/* of CatalogSequence in the scope's schemas */
+	List	   *sequences;		/* of CatalogSequence in the scope's schemas,
+								 * or used by tables that are */
 } Catalog;
 
 /*
@@ -185,6 +190,10 @@ extern CatalogTable *ftm_catalog_table(const Catalog *catalog,
 extern CatalogTable *ftm_catalog_table_by_oid(const Catalog *catalog, Oid oid);
 extern CatalogColumn *ftm_catalog_column(const CatalogTable *table,
 										 const char *name);
+
+/* Does a default of the table, or of one of its partitions, take numbers? */
+extern bool ftm_catalog_uses_sequence(const CatalogTable *table,
+									  const CatalogSequence *sequence);
 
 /*
  * A name for SQL that the source will read, always in double quotes: which

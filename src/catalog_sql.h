@@ -259,11 +259,33 @@
 		TEXT_COLUMN, TEXTS_COLUMN, TEXTS_COLUMN, LETTER_COLUMN("fps"), \
 		BOOL_COLUMN, BOOL_COLUMN}}
 
+/*
+ * Sequences of the scope, and those from which a column of one of its tables
+ * takes its default, wherever they are.  The last value names these columns, a
+ * partition's as its root's.
+ */
 #define CATALOG_SEQUENCES_SQL \
+	CATALOG_TREE \
+	", used(oid, columns) AS (" \
+	" SELECT p.refobjid, pg_catalog.array_agg(DISTINCT pg_catalog.concat_ws('.'," \
+	"   '\"' || pg_catalog.replace(n.nspname, '\"', '\"\"') || '\"'," \
+	"   '\"' || pg_catalog.replace(c.relname, '\"', '\"\"') || '\"'," \
+	"   '\"' || pg_catalog.replace(a.attname, '\"', '\"\"') || '\"'))" \
+	"  FROM pg_catalog.pg_depend p" \
+	"  JOIN pg_catalog.pg_attrdef d ON d.oid = p.objid" \
+	"  JOIN pg_catalog.pg_attribute a" \
+	"   ON a.attrelid = d.adrelid AND a.attnum = d.adnum" \
+	"  LEFT JOIN tree t ON t.oid = d.adrelid" \
+	"  JOIN pg_catalog.pg_class c ON c.oid = coalesce(t.root, d.adrelid)" \
+	"  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace" \
+	"  WHERE p.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass" \
+	"  AND p.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass" \
+	"  AND n.nspname = ANY ($1::pg_catalog.text[]) GROUP BY 1)" \
 	"SELECT c.oid, n.nspname, c.relname," \
 	" tn.nspname, tc.relname, ta.attname, s.seqmin, s.seqmax," \
 	" pg_catalog.has_sequence_privilege(c.oid, 'SELECT')" \
-	"  AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')" \
+	"  AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')," \
+	" u.columns" \
 	" FROM pg_catalog.pg_sequence s" \
 	" JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid" \
 	" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace" \
@@ -276,12 +298,15 @@
 	" LEFT JOIN pg_catalog.pg_namespace tn ON tn.oid = tc.relnamespace" \
 	" LEFT JOIN pg_catalog.pg_attribute ta" \
 	"  ON ta.attrelid = d.refobjid AND ta.attnum = d.refobjsubid" \
-	" WHERE" CATALOG_IN_SCOPE \
+	" LEFT JOIN used u ON u.oid = c.oid" \
+	" WHERE (" CATALOG_IN_SCOPE ")" \
+	" OR (u.oid IS NOT NULL AND c.relpersistence <> 't')" \
 	" ORDER BY n.nspname, c.relname"
 #define CATALOG_SEQUENCES_SHAPE \
 	{"sequences", ANY_ROWS, 0, { \
 		OID_COLUMN, TEXT_COLUMN, TEXT_COLUMN, TEXT_OR_NULL, TEXT_OR_NULL, \
-		TEXT_OR_NULL, INT64_COLUMN, INT64_COLUMN, BOOL_COLUMN}}
+		TEXT_OR_NULL, INT64_COLUMN, INT64_COLUMN, BOOL_COLUMN, \
+		TEXTS_OR_NULL}}
 
 /* One line per sequence, joined by UNION ALL; filled in with its OID and name. */
 #define CATALOG_SEQUENCE_VALUE_SQL \

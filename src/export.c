@@ -76,6 +76,8 @@ typedef struct Exporter
 
 static Exporter *exporter_from_args(FunctionCallInfo fcinfo);
 static void find_tables(Exporter *exporter);
+static bool is_exported(const Exporter *exporter,
+						const CatalogSequence *sequence);
 static void check_sequences(const Exporter *exporter);
 static void check_table(const CatalogTable *table);
 static void find_users(Exporter *exporter);
@@ -202,6 +204,24 @@ find_tables(Exporter *exporter)
 	list_sort(exporter->tables, compare_sizes);
 }
 
+/* What the scope selects, and what tables take their defaults from. */
+static bool
+is_exported(const Exporter *exporter, const CatalogSequence *sequence)
+{
+	ListCell   *lc;
+
+	if (ftm_scope_excludes(exporter->filter, sequence->schema, sequence->name))
+		return false;
+	foreach(lc, exporter->tables)
+	{
+		if (ftm_catalog_uses_sequence(((ExportFile *) lfirst(lc))->table,
+									  sequence))
+			return true;
+	}
+	return sequence->in_scope &&
+		ftm_scope_selects(exporter->filter, sequence->schema, sequence->name);
+}
+
 static void
 check_sequences(const Exporter *exporter)
 {
@@ -211,9 +231,7 @@ check_sequences(const Exporter *exporter)
 	{
 		CatalogSequence *sequence = lfirst(lc);
 
-		if (!sequence->readable &&
-			ftm_scope_selects(exporter->filter, sequence->schema,
-							  sequence->name))
+		if (!sequence->readable && is_exported(exporter, sequence))
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("sequence %s of the source cannot be read by the role of the connection",
@@ -272,7 +290,7 @@ find_users(Exporter *exporter)
 	file->task.path = path_of(exporter, file->name);
 	file->task.compress = exporter->compress;
 	file->task.select_sql =
-		psprintf("SELECT pg_catalog.to_json(pg_catalog.to_jsonb(u)"
+		psprintf("SELECT pg_catalog.to_json(pg_catalog.to_jsonb(u.*)"
 				 " OPERATOR(pg_catalog.-) '{%sconfirmation_token,recovery_token,"
 				 "email_change_token_new,email_change_token_current,"
 				 "phone_change_token,reauthentication_token}'::pg_catalog.text[])"
@@ -426,8 +444,7 @@ append_sequences(StringInfo text, const Exporter *exporter)
 	{
 		CatalogSequence *sequence = lfirst(lc);
 
-		if (!ftm_scope_selects(exporter->filter, sequence->schema,
-							   sequence->name))
+		if (!is_exported(exporter, sequence))
 			continue;
 		appendStringInfo(text, "%s\n    {\"schema\": ", separator);
 		escape_json(text, sequence->schema);

@@ -147,15 +147,16 @@ ftm_export_select_sql(const CatalogTable *table)
 	StringInfoData sql;
 	ListCell   *lc;
 
+	/* exported.* is the row even if it has a column of that name */
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT pg_catalog.row_to_json(r) FROM (SELECT ");
+	appendStringInfoString(&sql, "SELECT pg_catalog.row_to_json(exported.*) FROM (SELECT ");
 	foreach(lc, table->columns)
 	{
 		if (foreach_current_index(lc) > 0)
 			appendStringInfoString(&sql, ", ");
 		append_column(&sql, lfirst(lc));
 	}
-	appendStringInfo(&sql, " FROM %s%s) AS r",
+	appendStringInfo(&sql, " FROM %s%s) AS exported",
 					 table->relkind == 'p' ? "" : "ONLY ",
 					 ftm_catalog_quote_qualified(table->schema, table->name));
 	return sql.data;

@@ -40,6 +40,9 @@ static void visit(LevelState *state, GraphNode *node);
 static void close_component(LevelState *state, GraphNode *head);
 static CatalogSequence *find_counterpart(const MigrationPlan *plan,
 										 const CatalogSequence *source);
+static bool is_used(const MigrationPlan *plan, const CatalogSequence *source);
+static bool same_use(const CatalogSequence *a, const CatalogSequence *b);
+static List *columns_of(const CatalogSequence *sequence);
 static bool same_owner(const CatalogSequence *a, const CatalogSequence *b);
 static void match_sequence(MigrationPlan *plan, CatalogSequence *source,
 						   CatalogSequence *target);
@@ -272,8 +275,8 @@ close_component(LevelState *state, GraphNode *head)
 }
 
 /*
- * A sequence that belongs to a column of the plan is matched through the
- * column; any other by its name, if the scope selects it.
+ * A sequence that belongs to a column of the plan, or from which one takes its
+ * default, is needed wherever it is; any other if the scope selects it.
  */
 void
 ftm_plan_match_sequences(MigrationPlan *plan, const ScopeFilter *filter)
@@ -285,17 +288,9 @@ ftm_plan_match_sequences(MigrationPlan *plan, const ScopeFilter *filter)
 		CatalogSequence *source = lfirst(lc);
 		CatalogSequence *target;
 
-		if (source->owner_table != NULL)
-		{
-			CatalogTable *owner = ftm_catalog_table(plan->source,
-													source->owner_schema,
-													source->owner_table);
-
-			if (owner == NULL ||
-				ftm_plan_table_of_source(plan, owner->oid) == NULL)
-				continue;		/* its table is not migrated */
-		}
-		else if (!ftm_scope_selects(filter, source->schema, source->name))
+		if (!is_used(plan, source) &&
+			(source->owner_table != NULL || !source->in_scope ||
+			 !ftm_scope_selects(filter, source->schema, source->name)))
 			continue;
 		if (ftm_scope_excludes(filter, source->schema, source->name))
 			continue;
@@ -310,16 +305,36 @@ ftm_plan_match_sequences(MigrationPlan *plan, const ScopeFilter *filter)
 	}
 }
 
+/* Does a table of the plan own the sequence, or take numbers from it? */
+static bool
+is_used(const MigrationPlan *plan, const CatalogSequence *source)
+{
+	ListCell   *lc;
+
+	foreach(lc, plan->tables)
+	{
+		const CatalogTable *table = ((PlanTable *) lfirst(lc))->source;
+
+		if (ftm_catalog_uses_sequence(table, source) ||
+			(source->owner_table != NULL &&
+			 strcmp(source->owner_schema, table->schema) == 0 &&
+			 strcmp(source->owner_table, table->name) == 0))
+			return true;
+	}
+	return false;
+}
+
 /*
  * The sequence of the same column, the one of the same name if the column has
  * several; else the sequence of the same name, unless it serves another
- * column.
+ * column; else the one from which such a column takes its default.
  */
 static CatalogSequence *
 find_counterpart(const MigrationPlan *plan, const CatalogSequence *source)
 {
 	CatalogSequence *by_owner = NULL;
 	CatalogSequence *by_name = NULL;
+	CatalogSequence *by_use = NULL;
 	ListCell   *lc;
 
 	foreach(lc, plan->target->sequences)
@@ -336,8 +351,46 @@ find_counterpart(const MigrationPlan *plan, const CatalogSequence *source)
 		else if (same_name &&
 				 (source->owner_table == NULL || target->owner_table == NULL))
 			by_name = target;
+		else if (same_use(source, target))
+			by_use = target;
 	}
-	return by_owner != NULL ? by_owner : by_name;
+	return by_owner != NULL ? by_owner : by_name != NULL ? by_name : by_use;
+}
+
+/*
+ * Does a column take its numbers from either, as a default, or as identity or
+ * serial?
+ */
+static bool
+same_use(const CatalogSequence *a, const CatalogSequence *b)
+{
+	List	   *columns_a = columns_of(a);
+	List	   *columns_b = columns_of(b);
+	ListCell   *lc_a;
+	ListCell   *lc_b;
+
+	foreach(lc_a, columns_a)
+	{
+		foreach(lc_b, columns_b)
+		{
+			if (strcmp(lfirst(lc_a), lfirst(lc_b)) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* As in CatalogSequence, with the one that owns it. */
+static List *
+columns_of(const CatalogSequence *sequence)
+{
+	if (sequence->owner_table == NULL)
+		return sequence->columns;
+	return lappend(list_copy(sequence->columns),
+				   psprintf("%s.%s",
+							ftm_catalog_quote_qualified(sequence->owner_schema,
+														sequence->owner_table),
+							ftm_catalog_quote(sequence->owner_column)));
 }
 
 static bool

@@ -28,39 +28,39 @@ static const char list_sql[] =
 "                            (r.j ->> 'is_sso_user')::boolean IS TRUE,"
 "                            u.created_at, u.id) AS position"
 "          FROM ONLY auth.users AS u,"
-"               LATERAL (SELECT pg_catalog.to_jsonb(u) AS j OFFSET 0) AS r) AS users"
+"               LATERAL (SELECT pg_catalog.to_jsonb(u.*) AS j OFFSET 0) AS r) AS users"
 " ORDER BY created_at NULLS FIRST, id";
 
 /* The first of some keys of m whose value is a string and not empty. */
 #define FIRST_STRING(keys) \
-"(SELECT m ->> k FROM pg_catalog.unnest('" keys "'::text[])" \
+"(SELECT s.m ->> keys.k FROM pg_catalog.unnest('" keys "'::text[])" \
 "     WITH ORDINALITY AS keys (k, n)" \
-"  WHERE pg_catalog.jsonb_typeof(m -> k) = 'string'" \
-"    AND pg_catalog.btrim(m ->> k) <> ''" \
-"  ORDER BY n LIMIT 1)"
+"  WHERE pg_catalog.jsonb_typeof(s.m -> keys.k) = 'string'" \
+"    AND pg_catalog.btrim(s.m ->> keys.k) <> ''" \
+"  ORDER BY keys.n LIMIT 1)"
 
 static const AnswerShape list_shape = {
 	"all users", ANY_ROWS, MAX_LARGE_ANSWER_BYTES, {UUID_COLUMN, BOOL_OR_NULL}
 };
 
 static const char read_sql[] =
-"SELECT j ->> 'id', j ->> 'email', j ->> 'encrypted_password', j ->> 'phone',"
-"       j ->> 'role', j ->> 'aud', j ->> 'created_at', j ->> 'updated_at',"
-"       j ->> 'last_sign_in_at', j ->> 'invited_at',"
-"       coalesce(j ->> 'email_confirmed_at',"
-"                CASE WHEN NOT j ? 'email_confirmed_at' THEN j ->> 'confirmed_at' END),"
-"       j ->> 'phone_confirmed_at', j ->> 'banned_until', j ->> 'deleted_at',"
-"       nullif(j -> 'raw_user_meta_data', 'null')::text,"
-"       nullif(j -> 'raw_app_meta_data', 'null')::text,"
+"SELECT r.j ->> 'id', r.j ->> 'email', r.j ->> 'encrypted_password', r.j ->> 'phone',"
+"       r.j ->> 'role', r.j ->> 'aud', r.j ->> 'created_at', r.j ->> 'updated_at',"
+"       r.j ->> 'last_sign_in_at', r.j ->> 'invited_at',"
+"       coalesce(r.j ->> 'email_confirmed_at',"
+"                CASE WHEN NOT r.j ? 'email_confirmed_at' THEN r.j ->> 'confirmed_at' END),"
+"       r.j ->> 'phone_confirmed_at', r.j ->> 'banned_until', r.j ->> 'deleted_at',"
+"       nullif(r.j -> 'raw_user_meta_data', 'null')::text,"
+"       nullif(r.j -> 'raw_app_meta_data', 'null')::text,"
 		FIRST_STRING("{full_name,name,display_name,user_name,preferred_username}") ","
 		FIRST_STRING("{avatar_url,picture}") ","
-"       (j ->> 'banned_until')::timestamptz > pg_catalog.now(),"
-"       (j ->> 'is_anonymous')::boolean, (j ->> 'is_sso_user')::boolean,"
-"       (j ->> 'is_super_admin')::boolean,"
-"       j ->> 'email_change' <> '' OR j ->> 'phone_change' <> ''"
+"       (r.j ->> 'banned_until')::timestamptz > pg_catalog.now(),"
+"       (r.j ->> 'is_anonymous')::boolean, (r.j ->> 'is_sso_user')::boolean,"
+"       (r.j ->> 'is_super_admin')::boolean,"
+"       r.j ->> 'email_change' <> '' OR r.j ->> 'phone_change' <> ''"
 "  FROM ONLY auth.users AS u,"
-"       LATERAL (SELECT pg_catalog.to_jsonb(u) AS j OFFSET 0) AS r,"
-"       LATERAL (SELECT j -> 'raw_user_meta_data' AS m) AS s"
+"       LATERAL (SELECT pg_catalog.to_jsonb(u.*) AS j OFFSET 0) AS r,"
+"       LATERAL (SELECT r.j -> 'raw_user_meta_data' AS m) AS s"
 " WHERE u.id = ANY ($1::uuid[])"
 " ORDER BY u.created_at NULLS FIRST, u.id";
 
@@ -76,16 +76,16 @@ static const AnswerShape read_shape = {
 
 /* The oldest versions kept the account's id in column id. */
 static const char identities_sql[] =
-"SELECT j ->> 'user_id', j ->> 'provider',"
-"       coalesce(j ->> 'provider_id', j #>> '{identity_data,sub}', j ->> 'id'),"
-"       coalesce(j ->> 'email', pg_catalog.lower(j #>> '{identity_data,email}')),"
-"       j #>> '{identity_data,custom_claims,oid}',"
-"       j #>> '{identity_data,custom_claims,tid}'"
+"SELECT r.j ->> 'user_id', r.j ->> 'provider',"
+"       coalesce(r.j ->> 'provider_id', r.j #>> '{identity_data,sub}', r.j ->> 'id'),"
+"       coalesce(r.j ->> 'email', pg_catalog.lower(r.j #>> '{identity_data,email}')),"
+"       r.j #>> '{identity_data,custom_claims,oid}',"
+"       r.j #>> '{identity_data,custom_claims,tid}'"
 "  FROM ONLY auth.identities AS i,"
-"       LATERAL (SELECT pg_catalog.to_jsonb(i) AS j OFFSET 0) AS r"
+"       LATERAL (SELECT pg_catalog.to_jsonb(i.*) AS j OFFSET 0) AS r"
 " WHERE i.user_id = ANY ($1::uuid[])"
-" ORDER BY i.last_sign_in_at DESC NULLS LAST, j ->> 'provider',"
-"          j ->> 'provider_id'";
+" ORDER BY i.last_sign_in_at DESC NULLS LAST, r.j ->> 'provider',"
+"          r.j ->> 'provider_id'";
 
 static const AnswerShape identities_shape = {
 	"identities of users", ANY_ROWS, MAX_LARGE_ANSWER_BYTES, {
@@ -95,11 +95,11 @@ static const AnswerShape identities_shape = {
 };
 
 static const char factors_sql[] =
-"SELECT j ->> 'user_id', j ->> 'factor_type', j ->> 'secret'"
+"SELECT r.j ->> 'user_id', r.j ->> 'factor_type', r.j ->> 'secret'"
 "  FROM ONLY auth.mfa_factors AS f,"
-"       LATERAL (SELECT pg_catalog.to_jsonb(f) AS j OFFSET 0) AS r"
+"       LATERAL (SELECT pg_catalog.to_jsonb(f.*) AS j OFFSET 0) AS r"
 " WHERE f.user_id = ANY ($1::uuid[]) AND f.status = 'verified'"
-" ORDER BY coalesce((j ->> 'last_challenged_at')::timestamptz, f.updated_at) DESC,"
+" ORDER BY coalesce((r.j ->> 'last_challenged_at')::timestamptz, f.updated_at) DESC,"
 "          f.id";
 
 static const AnswerShape factors_shape = {
