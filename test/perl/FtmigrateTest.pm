@@ -312,6 +312,29 @@ sub sql
 
 =pod
 
+=item $node->ask(SQL)
+
+The same in a session that stays, for what is asked again and again.  Settings
+and transactions stay, too; an error ends it.
+
+=cut
+
+sub ask
+{
+	my ($self, $sql) = @_;
+	my $session = ($self->{session} //= PsqlSession->new($self));
+	my $answer  = $session->query($sql);
+
+	if (!defined $answer)
+	{
+		delete $self->{session};
+		die "$sql\n" . $session->last_words;
+	}
+	return $answer;
+}
+
+=pod
+
 =item $node->sql_error(SQL)
 
 Runs statements of which one must fail; returns its SQLSTATE and everything

@@ -37,7 +37,7 @@ sub leftovers
 	my @files;
 	find(sub { push @files, $_ if -f && /^pgsql_tmp|\.partial$|^t\d+_\d+/ },
 		$target->data_dir, $directory);
-	my ($backends, $objects, $locks, $storage) = split /\|/, $target->sql(<<SQL);
+	my ($backends, $objects, $locks, $storage) = split /\|/, $target->ask(<<SQL);
 SELECT (SELECT count(*) FROM pg_stat_activity
 		WHERE pid <> pg_backend_pid() AND (backend_type LIKE 'ftmigrate%' OR ($leader))),
 	(SELECT count(*) FROM pg_class WHERE relpersistence = 't'),
@@ -47,7 +47,7 @@ SELECT (SELECT count(*) FROM pg_stat_activity
 		AND (pg_stat_file('base/' || d.oid || '/' || file, true)).size > 0
 		AND NOT EXISTS (SELECT FROM pg_class WHERE pg_relation_filenode(oid)::text = file))
 SQL
-	my $connections = $source->sql(
+	my $connections = $source->ask(
 		q(SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ftmigrate'));
 
 	return join ', ', grep { !/^0/ }
@@ -114,8 +114,8 @@ sub stop_call
 	}
 
 	# Statements that take no time, so that the time is the call's.
-	until ($target->sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'ftmigrate%' OR ($leader)") eq '0'
-		&& $source->sql(q(SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ftmigrate')) eq '0')
+	until ($target->ask("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'ftmigrate%' OR ($leader)") eq '0'
+		&& $source->ask(q(SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ftmigrate')) eq '0')
 	{
 		last if time - $begin > 10;
 		usleep 5_000;
@@ -224,7 +224,7 @@ $target->sql("SELECT ftm_import('$directory')");
 is_deeply([ compare_rows($source, $target) ], [], 'the next call finishes the import');
 is(leftovers(), $before, 'what is complete leaves nothing either');
 
-# The time includes calls of psql; a busy machine gets some more.
+# A busy machine gets some more.
 my @sorted = sort { $a <=> $b } @seconds;
 note sprintf '%d calls were stopped, in %.2f s on average, %.2f s at most',
   scalar @sorted, $sorted[ @sorted / 2 ], $sorted[-1];
