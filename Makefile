@@ -2,8 +2,8 @@
 #
 #   make && make install   build, and install with the pg_config in PATH
 #   make installcheck      regression and isolation tests on a running server
-#   make check-KIND        tests of a KIND (unit, fuzz, regress, isolation, tap,
-#                          instructions; servers, which is the last two at once;
+#   make check-KIND        tests of a KIND (clang, unit, fuzz, regress, isolation,
+#                          tap, core, instructions; servers, which is the last two at once;
 #                          long, long-fuzz)
 #                          on servers of their own, made by make tmp-install;
 #                          TESTS="name ..." runs some of them
@@ -64,6 +64,21 @@ tmp_install/initdb-template:
 
 prove = PERL5LIB=test/perl $(PROVE) --harness FtmigrateHarness
 
+# What clang says of the sources: it warns of other things than gcc.  A server
+# built by gcc hands on options, and a kind of format, that clang lacks.
+CLANG ?= clang
+clang_objects = $(OBJS:src/%=build/clang/%)
+clang_flags = -Werror -Wno-unknown-warning-option \
+	-Wno-ignored-optimization-argument -Wno-ignored-attributes
+
+build/clang/%.o: src/%.c $(wildcard src/*.h)
+	@$(MKDIR_P) $(@D)
+	$(CLANG) $(CFLAGS) $(CFLAGS_SL) $(clang_flags) $(CPPFLAGS) -c -o $@ $<
+
+check-clang:
+	$(MAKE) -j "$$(nproc)" $(clang_objects)
+	@echo '1 passed, 0 failed, 0 skipped'
+
 check-unit:
 	$(MAKE) -C test/unit all
 	$(prove) --exec '' $(PROVE_FLAGS) $(or $(TESTS:%=build/unit/%),build/unit/*_test)
@@ -103,6 +118,13 @@ instruction_tests = $(sort $(wildcard test/instructions/*.pl))
 check-tap: $(initdb_template)
 	$(tap_check) $(or $(TESTS:%=test/t/%.pl),$(tap_tests))
 
+# Those in which a difference between versions of PostgreSQL shows.
+core_tests = $(patsubst %,test/t/%.pl,001_install 020_migration 021_kill \
+	030_export 031_import 035_verify 040_users)
+
+check-core: $(initdb_template)
+	$(tap_check) $(core_tests)
+
 # How much work is done, counted in instructions: whatever runs beside it.
 check-instructions: $(initdb_template) rewrite-instructions
 	$(tap_check) $(or $(TESTS:%=test/instructions/%.pl),$(instruction_tests))
@@ -127,6 +149,6 @@ check-long-fuzz:
 check-package:
 	$(prove) $(PROVE_FLAGS) test/package/package.pl
 
-.PHONY: tmp-install test-modules rewrite-instructions check-unit check-fuzz \
-	check-regress check-isolation check-tap check-instructions check-servers \
+.PHONY: tmp-install test-modules rewrite-instructions check-clang check-unit \
+	check-fuzz check-regress check-isolation check-tap check-core check-instructions check-servers \
 	check-long check-long-fuzz check-package
