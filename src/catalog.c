@@ -67,7 +67,7 @@ static const struct
 	{"sizes", CATALOG_SIZES_SQL, true, OF_SOURCE | OF_RECORD,
 	CATALOG_SIZES_SHAPE},
 	[ASK_PUBLISHED] =
-	{"published", CATALOG_PUBLISHED_SQL, false, OF_TARGET},
+	{"published", CATALOG_PUBLISHED_SQL, false, OF_TARGET, {0}},
 	[ASK_FOREIGN_KEYS] =
 	{"foreign keys", CATALOG_FOREIGN_KEYS_SQL, false, OF_ALL,
 	CATALOG_FOREIGN_KEYS_SHAPE},

@@ -182,7 +182,8 @@ sub start_source
 A server that holds the application's empty tables, the extension, in the given
 schema, and the connection to SOURCE under its default name, supabase, for the
 superuser.  The extension's schema is in the search_path.  Without a SOURCE
-there is no connection.
+there is no connection.  If that is of another version, the tables do without
+what it lacks.
 
 =cut
 
@@ -190,13 +191,15 @@ sub start_target
 {
 	my ($source, %params) = @_;
 	my $schema = $params{schema} || 'public';
+	my $version =
+	  $source && defined $source->install_path ? $source->sql('SHOW server_version_num') : undef;
 
 	my $node = start_prepared(
 		$params{name} || 'target',
 		conf     => $params{conf},
-		contents => "target with the extension in $schema",
+		contents => "target with the extension in $schema" . ($version ? " for $version" : ''),
 		prepare  => sub {
-			$_[0]->load('target.sql');
+			$_[0]->load('target.sql', $version ? (source_version => $version) : ());
 			$_[0]->sql(<<SQL);
 CREATE SCHEMA IF NOT EXISTS $schema;
 CREATE EXTENSION ftmigrate SCHEMA $schema;
