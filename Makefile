@@ -73,7 +73,7 @@ clang_flags = -Werror -Wno-unknown-warning-option \
 
 build/clang/%.o: src/%.c $(wildcard src/*.h)
 	@$(MKDIR_P) $(@D)
-	$(CLANG) $(CFLAGS) $(CFLAGS_SL) $(clang_flags) $(CPPFLAGS) -c -o $@ $<
+	$(CLANG) $(CFLAGS) $(clang_flags) $(CPPFLAGS) -c -o $@ $<
 
 check-clang:
 	$(MAKE) -j "$$(nproc)" $(clang_objects)
