@@ -151,8 +151,18 @@ CREATE TABLE @extschema@.ftm_user_map (
 );
 COMMENT ON TABLE @extschema@.ftm_user_map IS 'source user id to target user id, one to one';
 
+CREATE TABLE @extschema@.ftm_user_policy (
+	source pg_catalog.name NOT NULL,
+	policy pg_catalog.text NOT NULL,
+	treatment pg_catalog.text NOT NULL,
+	PRIMARY KEY (source, policy)
+);
+COMMENT ON TABLE @extschema@.ftm_user_policy IS
+	'what the latest ftm_migrate_users() said about users of special kinds: every later call does so';
+
 CREATE TABLE @extschema@.ftm_user (
 	source_user_id pg_catalog.uuid PRIMARY KEY,
+	source pg_catalog.name,
 	email pg_catalog.text,
 	user_created_at pg_catalog.timestamptz,
 	status pg_catalog.text NOT NULL,
@@ -181,7 +191,7 @@ CREATE TABLE @extschema@.ftm_user (
 	verified_at pg_catalog.timestamptz,
 	difference pg_catalog.text,
 	CHECK (status IN ('pending', 'sending', 'created', 'matched', 'conflict',
-		'in_doubt', 'failed', 'skipped')),
+		'in_doubt', 'failed', 'skipped', 'gone')),
 	CHECK (treatment IN ('create', 'drop', 'restrict', 'disable', 'skip', 'error'))
 );
 COMMENT ON TABLE @extschema@.ftm_user IS
@@ -246,6 +256,8 @@ CREATE FUNCTION @extschema@.ftm_migrate_users(
 		refused_hash pg_catalog.text DEFAULT 'drop',
 		lost_mfa pg_catalog.text DEFAULT 'restrict',
 		missing_provider pg_catalog.text DEFAULT 'error',
+		refused_metadata pg_catalog.text DEFAULT 'drop',
+		refused_image pg_catalog.text DEFAULT 'drop',
 		dry_run pg_catalog.bool DEFAULT false)
 	RETURNS TABLE (aspect pg_catalog.text, value pg_catalog.text,
 		users pg_catalog.int8)
@@ -771,4 +783,5 @@ SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_run_verdict', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_log', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_user_map', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_user', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_user_policy', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_user_column', '');

@@ -17,7 +17,9 @@
 #include <curl/curl.h>
 #include <signal.h>
 
+#include "lib/stringinfo.h"
 #include "libpq/pqsignal.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
@@ -84,6 +86,7 @@ static void perform(HttpClient *client);
 static HttpAnswer *take_answer(HttpClient *client);
 static HttpAnswer *make_answer(Transfer *transfer, CURLcode code);
 static HttpOutcome outcome_of(CURLcode code);
+static bool is_invisible(pg_wchar c);
 static void wait_for_events(HttpClient *client, long timeout);
 static void check_multi(CURLMcode code);
 
@@ -491,19 +494,46 @@ make_answer(Transfer *transfer, CURLcode code)
 }
 
 /*
- * Texts from elsewhere are in no known encoding, and of any length.
+ * Texts from elsewhere are of any length, and in UTF-8 if in anything.  What is
+ * no printable character becomes one question mark, and so does what is not
+ * ASCII where the database has another encoding: to convert it may need a
+ * transaction.
  */
 char *
 ftm_http_clean_text(const char *text, size_t length)
 {
-	char	   *clean = pnstrdup(text, strnlen(text, length));
+	StringInfoData clean;
+	const unsigned char *p = (const unsigned char *) text;
+	const unsigned char *end = p + strnlen(text, length);
 
-	for (char *p = clean; *p != '\0'; p++)
+	initStringInfo(&clean);
+	while (p < end)
 	{
-		if (*p < ' ' || *p > '~')
-			*p = *p == '\n' ? ' ' : '?';
+		int			size = pg_utf_mblen(p);
+
+		if (size > end - p || !pg_utf8_islegal(p, size))
+			size = 1;
+		if (size > 1 && GetDatabaseEncoding() == PG_UTF8 &&
+			!is_invisible(utf8_to_unicode(p)))
+			appendBinaryStringInfo(&clean, (const char *) p, size);
+		else if (size == 1 && *p >= ' ' && *p <= '~')
+			appendStringInfoChar(&clean, (char) *p);
+		else
+			appendStringInfoChar(&clean, *p == '\n' ? ' ' : '?');
+		p += size;
 	}
-	return clean;
+	return clean.data;
+}
+
+/*
+ * Controls, and what changes the direction of text or hides in it.
+ */
+static bool
+is_invisible(pg_wchar c)
+{
+	return c < 0xa0 || (c >= 0x200b && c <= 0x200f) ||
+		(c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) ||
+		c == 0xfeff;
 }
 
 /*

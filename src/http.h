@@ -66,8 +66,8 @@ extern void ftm_http_start(HttpClient *client, const char *method,
 extern HttpAnswer *ftm_http_wait(HttpClient *client, long timeout);
 
 /*
- * The first length bytes of a text from elsewhere, with everything but
- * printable ASCII replaced; palloc'd.
+ * The first length bytes of a text from elsewhere in the database's encoding,
+ * with everything replaced that is not a printable character; palloc'd.
  */
 extern char *ftm_http_clean_text(const char *text, size_t length);
 

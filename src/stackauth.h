@@ -79,7 +79,7 @@ typedef struct StackAnswer
 	bool		email_is_taken; /* STACK_REFUSED: somebody has it */
 	bool		user_is_missing;	/* likewise: there is no such user */
 	char	   *code;			/* of the error, "" if it has none */
-	char	   *message;		/* printable ASCII; never a secret */
+	char	   *message;		/* printable; never a secret */
 	char	   *request_id;
 	int			retry_after;	/* milliseconds; 0 if not said */
 	int			elapsed;		/* milliseconds that it took */

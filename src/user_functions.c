@@ -49,27 +49,27 @@ static const char report_sql[] =
 "      CASE WHEN status NOT IN ('created', 'pending') THEN reason END), count(*)"
 "    FROM u GROUP BY 3"
 "  UNION ALL SELECT 3, 'kind', concat_ws(': ', kind, treatment), count(*)"
-"    FROM u WHERE kind IS NOT NULL GROUP BY 3"
+"    FROM u WHERE kind IS NOT NULL AND status <> 'gone' GROUP BY 3"
 "  UNION ALL SELECT 4, 'password',"
 "      CASE WHEN keeps_password THEN 'kept'"
 "           WHEN must_reset_password THEN 'must be reset'"
 "           ELSE 'none, or none to sign in with' END, count(*)"
-"    FROM u WHERE status NOT IN ('matched', 'skipped') GROUP BY 3"
+"    FROM u WHERE status NOT IN ('matched', 'skipped', 'gone') GROUP BY 3"
 "  UNION ALL SELECT 5, 'lost provider', provider, count(*)"
 "    FROM u, unnest(lost_providers) AS provider"
-"   WHERE status NOT IN ('matched', 'skipped') GROUP BY 3"
+"   WHERE status NOT IN ('matched', 'skipped', 'gone') GROUP BY 3"
 "  UNION ALL SELECT 6, 'not carried', item, count(*)"
 "    FROM u, unnest(not_carried) AS item"
-"   WHERE status NOT IN ('matched', 'skipped') GROUP BY 3"
+"   WHERE status NOT IN ('matched', 'skipped', 'gone') GROUP BY 3"
 "  UNION ALL SELECT 7, 'sign-in', 'no way in', count(*)"
-"    FROM u WHERE unreachable AND status NOT IN ('matched', 'skipped')"
+"    FROM u WHERE unreachable AND status NOT IN ('matched', 'skipped', 'gone')"
 "   HAVING count(*) > 0) AS report"
 " ORDER BY n, users DESC, value";
 
 /*
  * ftm_migrate_users(source, auth_server, unconfirmed, anonymous, phone_only,
  * sso, banned, soft_deleted, refused_email, refused_hash, lost_mfa,
- * missing_provider, dry_run)
+ * missing_provider, refused_metadata, refused_image, dry_run)
  *
  * Creates the users that are not there yet and reports about all of them.
  */
@@ -91,7 +91,9 @@ ftm_migrate_users(PG_FUNCTION_ARGS)
 	task->decide_again = true;
 
 	pool = start_worker(task);
-	ftm_user_step_check(pool, task);
+	/* A dry run shows in its table what is yet to be decided. */
+	if (!task->dry_run)
+		ftm_user_step_check(pool, task);
 	missing = ftm_user_step_call(pool, COMMAND_MIGRATE_USERS, task);
 	ftm_pool_end(pool);
 
@@ -173,7 +175,7 @@ ftm_verify_users(PG_FUNCTION_ARGS)
 				 errdetail_internal("%s", verdict->detail)));
 	put_rows(fcinfo,
 			 ftm_state_query("SELECT source_user_id, email, target_user_id, verified, difference"
-							 "  FROM @schema@.ftm_user WHERE status <> 'skipped'"
+							 "  FROM @schema@.ftm_user WHERE status NOT IN ('skipped', 'gone')"
 							 " ORDER BY verified NULLS FIRST, user_created_at, source_user_id",
 							 0, NULL));
 	return (Datum) 0;

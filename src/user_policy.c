@@ -42,6 +42,10 @@ static const struct
 	{"lost_mfa", TREAT_RESTRICT, ALLOW_ANY_USER | ALLOW(TREAT_ERROR)},
 	{"missing_provider", TREAT_ERROR,
 	ALLOW(TREAT_DROP) | ALLOW(TREAT_ERROR)},
+	{"refused_metadata", TREAT_DROP,
+	ALLOW(TREAT_DROP) | ALLOW(TREAT_SKIP) | ALLOW(TREAT_ERROR)},
+	{"refused_image", TREAT_DROP,
+	ALLOW(TREAT_DROP) | ALLOW(TREAT_SKIP) | ALLOW(TREAT_ERROR)},
 };
 
 StaticAssertDecl(lengthof(policies_known) == USER_POLICIES,
@@ -53,6 +57,20 @@ const char *
 ftm_user_policy_name(UserPolicyKind kind)
 {
 	return policies_known[kind].name;
+}
+
+bool
+ftm_user_policy_by_name(const char *name, UserPolicyKind *kind)
+{
+	for (int i = 0; i < USER_POLICIES; i++)
+	{
+		if (strcmp(name, policies_known[i].name) == 0)
+		{
+			*kind = (UserPolicyKind) i;
+			return true;
+		}
+	}
+	return false;
 }
 
 const char *

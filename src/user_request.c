@@ -4,7 +4,8 @@
  *		What becomes of a user: the requests that create it.
  *
  * JSON is put together as text: the metadata goes through untouched that way,
- * where a JSON library would round numbers.  The service rejects fields that
+ * where a JSON library would round numbers; that it is JSON was seen when it
+ * came from the source.  The service rejects fields that
  * it does not know, and some values; whatever it would reject or silently
  * change is left out here, and named in not_carried.
  *
@@ -74,6 +75,10 @@ typedef struct Decider
 	List	   *accounts;		/* of Account: one per provider */
 	List	   *more_accounts;	/* of Account: further ones */
 	List	   *left_identities;	/* of SourceIdentity: not carried */
+	char	   *display_name;	/* what follows is as it is sent, or NULL */
+	char	   *image_url;
+	const char *user_metadata;
+	const char *app_metadata;
 } Decider;
 
 static void apply_policy(Decider *decider, UserPolicyKind kind);
@@ -82,6 +87,9 @@ static void judge_email(Decider *decider);
 static void judge_hash(Decider *decider);
 static void judge_factors(Decider *decider);
 static void judge_identities(Decider *decider);
+static void judge_profile(Decider *decider);
+static const char *judge_metadata(Decider *decider, const char *json,
+								  const char *name);
 static void judge_ways_in(Decider *decider);
 static void judge_rest(Decider *decider);
 static const char *account_of(const SourceIdentity *identity,
@@ -89,7 +97,7 @@ static const char *account_of(const SourceIdentity *identity,
 static bool project_has(const StackProject *project, const char *provider);
 static void add_email(Decider *decider, const char *email);
 static void lose(Decider *decider, const char *what);
-static char *build_body(Decider *decider, bool with_providers);
+static char *build_body(const Decider *decider, bool with_providers);
 static UserExtra *provider_extra(const Account *account, bool sign_in);
 
 UserDecision *
@@ -116,6 +124,7 @@ ftm_user_decide(const SourceUser *user, const UserPolicies *policies,
 	judge_hash(&decider);
 	judge_factors(&decider);
 	judge_identities(&decider);
+	judge_profile(&decider);
 	judge_ways_in(&decider);
 	judge_rest(&decider);
 	if (decision->treatment >= TREAT_SKIP)
@@ -432,28 +441,69 @@ project_has(const StackProject *project, const char *provider)
 }
 
 /*
- * May this JSON be sent?  What becomes of it is named in not_carried.
+ * Name, image and metadata, as far as the service accepts them.
  */
-static bool
-metadata_is_accepted(Decider *decider, const char *json, const char *name)
+static void
+judge_profile(Decider *decider)
 {
+	const SourceUser *user = decider->user;
+
+	if (user->display_name != NULL)
+	{
+		decider->display_name = ftm_user_rules_cut_text(user->display_name,
+														MAX_DISPLAY_NAME);
+		if (strcmp(decider->display_name, user->display_name) != 0)
+			lose(decider, "end of the display name");
+	}
+	if (user->avatar_url != NULL)
+	{
+		decider->image_url = ftm_user_rules_clean_url(user->avatar_url);
+		if (decider->image_url == NULL)
+		{
+			apply_policy(decider, POLICY_REFUSED_IMAGE);
+			lose(decider, "avatar");
+		}
+	}
+	decider->user_metadata = judge_metadata(decider, user->user_metadata,
+											"user metadata");
+	decider->app_metadata = judge_metadata(decider, user->app_metadata,
+										   "app metadata");
+}
+
+/*
+ * The JSON if it may be sent, else NULL.  What becomes of it is named in
+ * not_carried.
+ */
+static const char *
+judge_metadata(Decider *decider, const char *json, const char *name)
+{
+	const char *problem = NULL;
+
+	if (json == NULL)
+		return NULL;
 	switch (ftm_user_rules_check_metadata(json))
 	{
 		case METADATA_TOO_LARGE:
-			lose(decider, psprintf("%s (too large)", name));
-			return false;
+			problem = "too large";
+			break;
 		case METADATA_TOO_DEEP:
-			lose(decider, psprintf("%s (nested too deeply)", name));
-			return false;
+			problem = "nested too deeply";
+			break;
 		case METADATA_IMPRECISE:
 			lose(decider, psprintf("precision of numbers in %s", name));
 			break;
 		case METADATA_FINE:
 			break;
 	}
+	if (problem != NULL)
+	{
+		apply_policy(decider, POLICY_REFUSED_METADATA);
+		lose(decider, psprintf("%s (%s)", name, problem));
+		return NULL;
+	}
 	if (strstr(json, "\"__proto__\"") != NULL)
 		lose(decider, psprintf("key __proto__ in %s", name));
-	return true;
+	return json;
 }
 
 /* ------------------------------------------------------------------------
@@ -491,13 +541,13 @@ put_bool(StringInfo body, const char *key, bool value)
 }
 
 /*
- * Object and array texts pass through.
+ * JSON that was judged passes through as it is: a JSON library would round
+ * numbers.
  */
 static void
-put_json(Decider *decider, StringInfo body, const char *key, const char *json,
-		 const char *name)
+put_json(StringInfo body, const char *key, const char *json)
 {
-	if (json == NULL || !metadata_is_accepted(decider, json, name))
+	if (json == NULL)
 		return;
 	put_key(body, key);
 	appendStringInfoString(body, json);
@@ -562,7 +612,7 @@ put_left_identities(StringInfo body, const List *identities)
  * recognized after a lost answer.
  */
 static void
-put_server_metadata(Decider *decider, StringInfo body)
+put_server_metadata(const Decider *decider, StringInfo body)
 {
 	const SourceUser *user = decider->user;
 
@@ -601,7 +651,7 @@ put_server_metadata(Decider *decider, StringInfo body)
  * The user sees the reason, the details are for administrators.
  */
 static void
-put_restriction(Decider *decider, StringInfo body)
+put_restriction(const Decider *decider, StringInfo body)
 {
 	const SourceUser *user = decider->user;
 	const char *details;
@@ -626,15 +676,13 @@ put_restriction(Decider *decider, StringInfo body)
 }
 
 /*
- * The body of POST /users.  The first call also finds out what of the profile
- * and the metadata is lost, which server_metadata tells: so that comes last.
+ * The body of POST /users.
  */
 static char *
-build_body(Decider *decider, bool with_providers)
+build_body(const Decider *decider, bool with_providers)
 {
 	const SourceUser *user = decider->user;
 	UserDecision *decision = decider->decision;
-	List	   *not_carried = list_copy(decision->not_carried);
 	StringInfoData body;
 	ListCell   *lc;
 
@@ -649,26 +697,10 @@ build_body(Decider *decider, bool with_providers)
 	put_text(&body, "password_hash", decider->password_hash);
 	if (decider->otp)
 		put_bool(&body, "otp_auth_enabled", true);
-	if (user->display_name != NULL)
-	{
-		char	   *name = ftm_user_rules_cut_text(user->display_name, MAX_DISPLAY_NAME);
-
-		put_text(&body, "display_name", name);
-		if (with_providers && strcmp(name, user->display_name) != 0)
-			lose(decider, "end of the display name");
-	}
-	if (user->avatar_url != NULL)
-	{
-		char	   *url = ftm_user_rules_clean_url(user->avatar_url);
-
-		put_text(&body, "profile_image_url", url);
-		if (with_providers && url == NULL)
-			lose(decider, "avatar");
-	}
-	put_json(decider, &body, "client_metadata", user->user_metadata,
-			 "user metadata");
-	put_json(decider, &body, "client_read_only_metadata", user->app_metadata,
-			 "app metadata");
+	put_text(&body, "display_name", decider->display_name);
+	put_text(&body, "profile_image_url", decider->image_url);
+	put_json(&body, "client_metadata", decider->user_metadata);
+	put_json(&body, "client_read_only_metadata", decider->app_metadata);
 	if (with_providers && decider->accounts != NIL)
 	{
 		put_key(&body, "oauth_providers");
@@ -681,8 +713,6 @@ build_body(Decider *decider, bool with_providers)
 		put_bool(&body, "is_anonymous", true);
 	if (decision->treatment >= TREAT_RESTRICT)
 		put_restriction(decider, &body);
-	if (!with_providers)
-		decision->not_carried = not_carried;
 	put_server_metadata(decider, &body);
 	appendStringInfoChar(&body, '}');
 	return body.data;
@@ -715,4 +745,53 @@ provider_extra(const Account *account, bool sign_in)
 						   sign_in ? "sign-in" : "second",
 						   account->source_provider);
 	return extra;
+}
+
+/* ------------------------------------------------------------------------
+ * What came of it
+ * ------------------------------------------------------------------------
+ */
+
+const char *
+ftm_user_decision_difference(const UserDecision *decision,
+							 const char *source_id, const StackUser *user)
+{
+	if (user->source_id == NULL || strcmp(user->source_id, source_id) != 0)
+		return "the service did not store server_metadata";
+	if (decision->sent_email != NULL &&
+		(user->email == NULL ||
+		 pg_strcasecmp(user->email, decision->sent_email) != 0))
+		return "the service stored another e-mail";
+	if (decision->sends_password && !user->has_password)
+		return "the service did not store the password";
+	return NULL;
+}
+
+List *
+ftm_user_decision_missing_extras(const UserDecision *decision,
+								 const StackUser *user)
+{
+	List	   *extras = list_concat_copy(decision->extras,
+										  decision->provider_extras);
+	ListCell   *lc;
+
+	foreach(lc, extras)
+	{
+		UserExtra  *extra = lfirst(lc);
+		ListCell   *lc2;
+
+		foreach(lc2, user->providers)
+		{
+			StackProvider *provider = lfirst(lc2);
+
+			if (extra->kind == EXTRA_PROVIDER &&
+				strcmp(provider->id, extra->provider) == 0 &&
+				strcmp(provider->account_id, extra->account_id) == 0)
+			{
+				extras = foreach_delete_current(extras, lc);
+				break;
+			}
+		}
+	}
+	return extras;
 }

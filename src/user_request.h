@@ -28,10 +28,12 @@ typedef enum UserPolicyKind
 	POLICY_REFUSED_EMAIL,		/* an e-mail that Stack Auth does not accept */
 	POLICY_REFUSED_HASH,		/* a hash that it does not accept */
 	POLICY_LOST_MFA,			/* all verified factors cannot be carried */
-	POLICY_MISSING_PROVIDER		/* OAuth provider that the project lacks */
+	POLICY_MISSING_PROVIDER,	/* OAuth provider that the project lacks */
+	POLICY_REFUSED_METADATA,	/* metadata that Stack Auth does not accept */
+	POLICY_REFUSED_IMAGE		/* likewise, address of an image */
 } UserPolicyKind;
 
-#define USER_POLICIES	(POLICY_MISSING_PROVIDER + 1)
+#define USER_POLICIES	(POLICY_REFUSED_IMAGE + 1)
 
 /* How; from lenient to strict, the strictest that applies wins. */
 typedef enum UserTreatment
@@ -60,6 +62,9 @@ extern bool ftm_user_treatment_by_name(const char *name,
 
 /* The safe defaults. */
 extern void ftm_user_policies_init(UserPolicies *policies);
+
+/* The inverse of ftm_user_policy_name(); false if there is no such policy. */
+extern bool ftm_user_policy_by_name(const char *name, UserPolicyKind *kind);
 
 /* Set one by the text of its parameter; error if that is not possible. */
 extern void ftm_user_policies_set(UserPolicies *policies, UserPolicyKind kind,
@@ -123,5 +128,17 @@ extern UserDecision *ftm_user_decide(const SourceUser *user,
 									 const UserTreatment *treatment,
 									 const StackProject *project,
 									 int64 run_id);
+
+/*
+ * What is wrong with a user that the service says it has made for the source's
+ * user of this id?  NULL if nothing is.
+ */
+extern const char *ftm_user_decision_difference(const UserDecision *decision,
+												const char *source_id,
+												const StackUser *user);
+
+/* Which of the decision's UserExtra does the user not show?  A new List. */
+extern List *ftm_user_decision_missing_extras(const UserDecision *decision,
+											  const StackUser *user);
 
 #endif							/* FTM_USER_REQUEST_H */

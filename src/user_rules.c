@@ -17,7 +17,7 @@
 #include "compat.h"
 #include "user_rules.h"
 
-#define MAX_METADATA_DEPTH	400
+#define MAX_METADATA_DEPTH	123
 #define MAX_METADATA_SIZE	(512 * 1024)
 #define MAX_URL_LENGTH		4096
 #define BCRYPT_LENGTH		60
@@ -178,23 +178,122 @@ ftm_user_rules_cut_text(const char *text, int units)
 }
 
 /*
- * A web address without anything that the service might stumble over, in
- * ASCII; NULL if it is none.
+ * One part of a host that looks like an IPv4 address: decimal, octal or
+ * hexadecimal; -1 if it is none of these.
+ */
+static int64
+ipv4_number(const char *label, size_t length)
+{
+	int			base = 10;
+	int64		number = 0;
+
+	if (length >= 2 && label[0] == '0' &&
+		pg_ascii_tolower((unsigned char) label[1]) == 'x')
+	{
+		base = 16;
+		label += 2;
+		length -= 2;
+	}
+	else if (length >= 2 && label[0] == '0')
+		base = 8;
+	for (size_t i = 0; i < length; i++)
+	{
+		int			c = pg_ascii_tolower((unsigned char) label[i]);
+		int			digit = isdigit(c) ? c - '0' :
+			c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
+
+		if (digit >= base)
+			return -1;
+		number = Min(number * base + digit, PG_INT64_MAX / 32);
+	}
+	return number;
+}
+
+/*
+ * A browser takes a host for an IPv4 address when its last part is a number,
+ * and then it must be one: up to four parts, of which the last one stands for
+ * all bytes that are left.
+ */
+static bool
+is_host(const char *host, size_t length)
+{
+	int64		numbers[4];
+	int			nparts = 0;
+	bool		last_is_number = false;
+	bool		is_address = true;
+
+	/* A dot at the end is not the end of a part. */
+	if (length > 1 && host[length - 1] == '.')
+		length--;
+	for (size_t start = 0; start <= length; nparts++)
+	{
+		const char *label = host + start;
+		size_t		end = 0;
+		int64		number;
+
+		while (start + end < length && label[end] != '.')
+			end++;
+		/* Most of these are no names, and few are used: not worth a decoder. */
+		if (pg_strncasecmp(label, "xn--", 4) == 0 && end >= 4)
+			return false;
+		number = ipv4_number(label, end);
+		last_is_number = end > 0 &&
+			(number >= 0 || strspn(label, "0123456789") >= end);
+		if (end == 0 || number < 0 || nparts > 3)
+			is_address = false;
+		else
+			numbers[nparts] = number;
+		start += end + 1;
+	}
+	if (!last_is_number)
+		return length > 0;
+	if (!is_address)
+		return false;
+	for (int i = 0; i < nparts - 1; i++)
+	{
+		if (numbers[i] > 255)
+			return false;
+	}
+	return numbers[nparts - 1] < INT64CONST(1) << (8 * (5 - nparts));
+}
+
+static bool
+is_port(const char *port, size_t length)
+{
+	int			number = 0;
+
+	for (size_t i = 0; i < length; i++)
+	{
+		if (!isdigit((unsigned char) port[i]))
+			return false;
+		number = Min(number * 10 + port[i] - '0', 100000);
+	}
+	return number <= 65535;
+}
+
+/*
+ * The service's own rules, as far as they are known to be kept by what remains:
+ * the scheme in lower case, then a host and a port as a browser takes them.
  */
 char *
 ftm_user_rules_clean_url(const char *url)
 {
-	const char *host = pg_strncasecmp(url, "https://", 8) == 0 ? url + 8 :
-		pg_strncasecmp(url, "http://", 7) == 0 ? url + 7 : NULL;
+	const char *host = strncmp(url, "https://", 8) == 0 ? url + 8 :
+		strncmp(url, "http://", 7) == 0 ? url + 7 : NULL;
 	StringInfoData clean;
 	size_t		length;
+	size_t		authority;
 	const char *utf8;
 
 	if (host == NULL || strlen(url) > MAX_URL_LENGTH)
 		return NULL;
-	length = strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:");
-	if (length == 0 || strchr(".-:", host[0]) != NULL ||
-		strchr("/?#", host[length]) == NULL)
+	length = strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-");
+	authority = strcspn(host, "/?#");
+	if (length == 0 || !is_host(host, length))
+		return NULL;
+	if (length < authority &&
+		(host[length] != ':' ||
+		 !is_port(host + length + 1, authority - length - 1)))
 		return NULL;
 
 	utf8 = pg_server_to_any(url, strlen(url), PG_UTF8);

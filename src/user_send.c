@@ -67,6 +67,7 @@ typedef struct SendJob
 	char		key[STACK_KEY_SIZE];	/* of the latest STEP_CREATE */
 	char	   *cursor;			/* of STEP_LOOKUP */
 	List	   *extras;			/* of UserExtra: left to do */
+	int			extra_failures; /* requests for them that came to nothing */
 	int64		not_before;		/* milliseconds since 1970 */
 } SendJob;
 
@@ -631,6 +632,7 @@ recover(Sender *sender)
 
 		job->repetitions = 0;
 		job->server_errors = 0;
+		job->extra_failures = 0;
 		job->not_before = 0;
 	}
 }
@@ -639,27 +641,6 @@ recover(Sender *sender)
  * Answers
  * ------------------------------------------------------------------------
  */
-
-/*
- * What is wrong with a user that the service says it has made?  NULL if
- * nothing is.
- */
-static const char *
-difference(const SendJob *job, const StackUser *user)
-{
-	const UserDecision *decision = job->decision;
-
-	if (user->source_id == NULL ||
-		strcmp(user->source_id, job->entry->id) != 0)
-		return "the service did not store server_metadata";
-	if (decision->sent_email != NULL &&
-		(user->email == NULL ||
-		 pg_strcasecmp(user->email, decision->sent_email) != 0))
-		return "the service stored another e-mail";
-	if (decision->sends_password && !user->has_password)
-		return "the service did not store the password";
-	return NULL;
-}
 
 static void
 create_answered(Sender *sender, SendJob *job, const StackAnswer *answer)
@@ -767,10 +748,10 @@ static void
 continue_with(Sender *sender, SendJob *job, const StackUser *user,
 			  const StackAnswer *answer)
 {
-	const char *problem = difference(job, user);
+	const char *problem = ftm_user_decision_difference(job->decision,
+													   job->entry->id, user);
 	bool		last_step;
 	MemoryContext old;
-	ListCell   *lc;
 
 	strlcpy(job->entry->target_id, user->id, UUID_TEXT_SIZE);
 	if (problem != NULL)
@@ -780,27 +761,7 @@ continue_with(Sender *sender, SendJob *job, const StackUser *user,
 	}
 
 	old = MemoryContextSwitchTo(job->batch->context);
-	job->extras = list_copy(job->decision->extras);
-	foreach(lc, job->decision->provider_extras)
-		job->extras = lappend(job->extras, lfirst(lc));
-	foreach(lc, job->extras)
-	{
-		UserExtra  *extra = lfirst(lc);
-		ListCell   *lc2;
-
-		foreach(lc2, user->providers)
-		{
-			StackProvider *provider = lfirst(lc2);
-
-			if (extra->kind == EXTRA_PROVIDER &&
-				strcmp(provider->id, extra->provider) == 0 &&
-				strcmp(provider->account_id, extra->account_id) == 0)
-			{
-				job->extras = foreach_delete_current(job->extras, lc);
-				break;
-			}
-		}
-	}
+	job->extras = ftm_user_decision_missing_extras(job->decision, user);
 	MemoryContextSwitchTo(old);
 
 	last_step = job->extras == NIL && job->decision->totp_body == NULL;
@@ -847,15 +808,24 @@ totp_answered(Sender *sender, SendJob *job, const StackAnswer *answer)
 }
 
 /*
- * What cannot be added is lost, but the user is complete without it.  An
- * e-mail that is there already, after a lost answer, is told by its text.
+ * What cannot be added is lost, but the user is complete without it.  After a
+ * lost answer the user is looked at before the request is repeated; an e-mail
+ * that is there already is told by its text.
  */
 static void
 extra_answered(Sender *sender, SendJob *job, const StackAnswer *answer)
 {
 	UserExtra  *extra = linitial(job->extras);
+	bool		given_up = false;
 
-	if (answer->verdict != STACK_DONE && answer->verdict != STACK_REFUSED)
+	if (answer->verdict == STACK_IN_DOUBT)
+	{
+		/* An account that is in use is the service's own error, too. */
+		given_up = ++job->extra_failures > MAX_REPETITIONS;
+		job->step = given_up ? STEP_EXTRA : STEP_FETCH;
+	}
+	if (!given_up && answer->verdict != STACK_DONE &&
+		answer->verdict != STACK_REFUSED)
 	{
 		postpone(sender, job, answer);
 		return;
@@ -868,8 +838,9 @@ extra_answered(Sender *sender, SendJob *job, const StackAnswer *answer)
 		make_ready(sender, job, true);
 		return;
 	}
-	if (answer->verdict == STACK_REFUSED &&
-		strstr(answer->message, "already exists") == NULL)
+	if (given_up ||
+		(answer->verdict == STACK_REFUSED &&
+		 strstr(answer->message, "already exists") == NULL))
 	{
 		ftm_user_session_begin();
 		ftm_user_state_lose(job->entry, extra,

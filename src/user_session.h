@@ -30,7 +30,8 @@ typedef enum UserStatus
 	USER_CONFLICT,				/* somebody else has the e-mail */
 	USER_IN_DOUBT,				/* sent, and no answer came */
 	USER_FAILED,
-	USER_SKIPPED
+	USER_SKIPPED,
+	USER_GONE					/* not in the source any more */
 } UserStatus;
 
 /* A user of the source, as ftm_user knows it. */

@@ -21,10 +21,10 @@
 /* In the order of UserStatus. */
 static const char *const status_names[] = {
 	"pending", "sending", "created", "matched", "conflict", "in_doubt",
-	"failed", "skipped"
+	"failed", "skipped", "gone"
 };
 
-StaticAssertDecl(lengthof(status_names) == USER_SKIPPED + 1,
+StaticAssertDecl(lengthof(status_names) == USER_GONE + 1,
 				 "a status lacks its name");
 
 static void put_registered_user(StringInfo json, const RegisteredUser *user);
@@ -117,11 +117,91 @@ ftm_user_state_load(UserSession *session)
 	}
 }
 
+int
+ftm_user_state_mark_gone(const UserSession *session)
+{
+	const char *params[2];
+	StringInfoData ids;
+	RowSet	   *rows;
+
+	initStringInfo(&ids);
+	appendStringInfoChar(&ids, '{');
+	for (int i = 0; i < session->nkeys; i++)
+		appendStringInfo(&ids, "%s%s", i > 0 ? "," : "",
+						 session->keys[i].id);
+	appendStringInfoChar(&ids, '}');
+	params[0] = ids.data;
+	params[1] = session->task->source;
+	rows = ftm_state_query("WITH there AS MATERIALIZED ("
+						   " SELECT unnest($1::uuid[]) AS id),"
+						   " gone AS ("
+						   " UPDATE @schema@.ftm_user AS u"
+						   "    SET status = 'gone',"
+						   "        reason = 'not in the source any more',"
+						   "        updated_at = clock_timestamp()"
+						   "  WHERE u.source = $2::name"
+						   "    AND u.status NOT IN ('created', 'matched', 'gone')"
+						   "    AND NOT EXISTS (SELECT FROM there"
+						   "                     WHERE there.id = u.source_user_id)"
+						   " RETURNING 1)"
+						   " SELECT count(*) FROM gone",
+						   2, params);
+	return (int) ftm_rowset_int64(rows, 0, 0);
+}
+
+bool
+ftm_user_state_were_decided(const UserSession *session)
+{
+	RowSet	   *rows;
+
+	rows = ftm_state_query("SELECT FROM @schema@.ftm_user"
+						   " WHERE source = $1::name LIMIT 1",
+						   1, (const char *const *) &session->task->source);
+	return rows->nrows > 0;
+}
+
+void
+ftm_user_state_put_policies(const UsersTask *task)
+{
+	for (int i = 0; i < USER_POLICIES; i++)
+	{
+		const char *params[3];
+
+		params[0] = task->source;
+		params[1] = ftm_user_policy_name((UserPolicyKind) i);
+		params[2] = ftm_user_treatment_name(task->policies.treatments[i]);
+		(void) ftm_state_query("INSERT INTO @schema@.ftm_user_policy"
+							   " (source, policy, treatment) VALUES ($1::name, $2, $3)"
+							   " ON CONFLICT (source, policy)"
+							   " DO UPDATE SET treatment = EXCLUDED.treatment",
+							   3, params);
+	}
+}
+
+void
+ftm_user_state_get_policies(const char *source, UserPolicies *policies)
+{
+	RowSet	   *rows;
+
+	rows = ftm_state_query("SELECT policy, treatment"
+						   "  FROM @schema@.ftm_user_policy"
+						   " WHERE source = $1::name",
+						   1, &source);
+	for (int row = 0; row < rows->nrows; row++)
+	{
+		UserPolicyKind kind;
+
+		if (ftm_user_policy_by_name(ftm_rowset_value(rows, row, 0), &kind))
+			ftm_user_policies_set(policies, kind,
+								  ftm_rowset_value(rows, row, 1));
+	}
+}
+
 void
 ftm_user_state_register(const UserSession *session, const List *users)
 {
 	StringInfoData json;
-	const char *params[4];
+	const char *params[5];
 	ListCell   *lc;
 
 	if (users == NIL)
@@ -141,16 +221,17 @@ ftm_user_state_register(const UserSession *session, const List *users)
 		psprintf(INT64_FORMAT, session->task->run_id) : NULL;
 	params[2] = session->task->auth_server;
 	params[3] = session->project_id;
+	params[4] = session->task->source;
 	(void) ftm_state_query("INSERT INTO @schema@.ftm_user AS u"
 						   " (source_user_id, email, user_created_at, status, reason, kind,"
 						   "  treatment, target_user_id, keeps_password, must_reset_password,"
 						   "  unreachable, loses_mfa, lost_providers, not_carried,"
-						   "  run_id, auth_server, project_id)"
+						   "  run_id, auth_server, project_id, source)"
 						   " SELECT id, email, created_at, status, reason, kind, treatment,"
 						   "        target, keeps_password, must_reset, unreachable, loses_mfa,"
 						   "        ARRAY(SELECT jsonb_array_elements_text(providers)),"
 						   "        ARRAY(SELECT jsonb_array_elements_text(losses)),"
-						   "        $2::bigint, $3::name, $4"
+						   "        $2::bigint, $3::name, $4, $5::name"
 						   "  FROM jsonb_to_recordset($1::jsonb) AS r"
 						   "       (id uuid, email text, created_at timestamptz, status text,"
 						   "        reason text, kind text, treatment text, target uuid,"
@@ -175,9 +256,10 @@ ftm_user_state_register(const UserSession *session, const List *users)
 						   "       run_id = EXCLUDED.run_id,"
 						   "       auth_server = EXCLUDED.auth_server,"
 						   "       project_id = EXCLUDED.project_id,"
+						   "       source = EXCLUDED.source,"
 						   "       updated_at = clock_timestamp()"
 						   " WHERE u.status NOT IN ('created', 'matched')",
-						   4, params);
+						   5, params);
 }
 
 static void
@@ -372,21 +454,30 @@ ftm_user_state_verified(const List *verdicts)
 }
 
 char *
-ftm_user_state_summary(void)
+ftm_user_state_summary(bool dry_run)
 {
+	const char *params[1] = {dry_run ? "t" : "f"};
 	RowSet	   *rows;
 
-	rows = ftm_state_query("SELECT format('users: %s created, %s matched, %s skipped, %s missing;"
+	/* What is kept and lost is told of those who are, or would be, created. */
+	rows = ftm_state_query("SELECT format('users: %s%s created, %s matched, %s skipped, %s %s;"
 						   " %s keep their password, %s must reset it, %s lose a provider, %s lose MFA',"
+						   "   CASE WHEN $1::boolean"
+						   "        THEN count(*) FILTER (WHERE status = 'pending') || ' to be created, ' END,"
 						   "   count(*) FILTER (WHERE status = 'created'),"
 						   "   count(*) FILTER (WHERE status = 'matched'),"
 						   "   count(*) FILTER (WHERE status = 'skipped'),"
-						   "   count(*) FILTER (WHERE status NOT IN ('created', 'matched', 'skipped')),"
-						   "   count(*) FILTER (WHERE status = 'created' AND keeps_password),"
-						   "   count(*) FILTER (WHERE status = 'created' AND must_reset_password),"
-						   "   count(*) FILTER (WHERE status = 'created' AND lost_providers <> '{}'),"
-						   "   count(*) FILTER (WHERE status = 'created' AND loses_mfa))"
-						   "  FROM @schema@.ftm_user",
-						   0, NULL);
+						   "   count(*) FILTER (WHERE NOT settled),"
+						   "   CASE WHEN $1::boolean THEN 'undecided' ELSE 'missing' END,"
+						   "   count(*) FILTER (WHERE counts AND keeps_password),"
+						   "   count(*) FILTER (WHERE counts AND must_reset_password),"
+						   "   count(*) FILTER (WHERE counts AND lost_providers <> '{}'),"
+						   "   count(*) FILTER (WHERE counts AND loses_mfa))"
+						   "  FROM @schema@.ftm_user,"
+						   "       LATERAL (SELECT status = 'created'"
+						   "                       OR $1::boolean AND status = 'pending',"
+						   "                       status IN ('created', 'matched', 'skipped', 'gone')"
+						   "                       OR $1::boolean AND status = 'pending') AS s (counts, settled)",
+						   1, params);
 	return ftm_rowset_value(rows, 0, 0);
 }

@@ -26,6 +26,20 @@ extern void ftm_user_state_check_project(const char *project_id);
 extern void ftm_user_state_load(UserSession *session);
 
 /*
+ * Users of the session's source who are in it no more, and were not moved, are
+ * "gone".  Returns how many have gone since the last call.
+ */
+extern int	ftm_user_state_mark_gone(const UserSession *session);
+
+/* Did an earlier call decide about users of the session's source? */
+extern bool ftm_user_state_were_decided(const UserSession *session);
+
+/* Remember the task's policies for its source, or set those remembered. */
+extern void ftm_user_state_put_policies(const UsersTask *task);
+extern void ftm_user_state_get_policies(const char *source,
+										UserPolicies *policies);
+
+/*
  * Record decisions, as List of RegisteredUser.  Users that are final are left
  * alone.
  */
@@ -68,7 +82,7 @@ typedef struct UserVerdict
 /* Record verdicts: List of UserVerdict. */
 extern void ftm_user_state_verified(const List *verdicts);
 
-/* One line about all users in ftm_user. */
-extern char *ftm_user_state_summary(void);
+/* One line about all users in ftm_user; dry_run: as they will be. */
+extern char *ftm_user_state_summary(bool dry_run);
 
 #endif							/* FTM_USER_STATE_H */

@@ -149,7 +149,7 @@ ftm_user_step_raise(int level, int missing, const UsersTask *task)
 		return;
 	rows = ftm_state_query("SELECT source_user_id, email, status, reason"
 						   "  FROM @schema@.ftm_user"
-						   " WHERE status NOT IN ('created', 'matched', 'skipped')"
+						   " WHERE status NOT IN ('created', 'matched', 'skipped', 'gone')"
 						   " ORDER BY status, user_created_at, source_user_id"
 						   " LIMIT " CppAsString2(MAX_NAMED),
 						   0, NULL);

@@ -29,6 +29,10 @@
 typedef struct Survey
 {
 	int			passwords;		/* that would be sent */
+	int			gone;			/* users who were in the source before */
+	bool		decided_before;
+	int			appeared;		/* users since an earlier call decided */
+	StringInfoData newcomers;	/* the first of them */
 	int			refused;		/* users whom a policy says to ask about */
 	StringInfoData names;		/* the first of them, one per line */
 	List	   *missing_providers;	/* of MissingProvider */
@@ -49,7 +53,10 @@ static void note_decision(Survey *survey, const UserSession *session,
 						  const UserDecision *decision);
 static void note_missing_provider(Survey *survey, const char *name);
 static void report_summary(const UserSession *session);
-static void raise_problems(const UserSession *session, const Survey *survey);
+static void report_changes(const Survey *survey);
+static void note_newcomer(Survey *survey, const SourceUser *user);
+static void raise_problems(const UserSession *session, const Survey *survey,
+						   int level);
 
 UsersTask *
 ftm_users_make_task(const char *source, const char *auth_server)
@@ -59,6 +66,7 @@ ftm_users_make_task(const char *source, const char *auth_server)
 	task->source = pstrdup(source);
 	task->auth_server = pstrdup(auth_server);
 	ftm_user_policies_init(&task->policies);
+	ftm_user_state_get_policies(source, &task->policies);
 	task->concurrency = ftm_auth_concurrency;
 	task->timeout = ftm_auth_timeout;
 	task->max_delay = ftm_auth_max_delay;
@@ -124,7 +132,7 @@ ftm_users_check(const UsersTask *task)
 	Survey		survey;
 
 	survey_users(session, &survey, false);
-	raise_problems(session, &survey);
+	raise_problems(session, &survey, ERROR);
 	ftm_user_session_close(session);
 }
 
@@ -135,8 +143,15 @@ ftm_users_migrate(const UsersTask *task)
 	Survey		survey;
 	int			missing = 0;
 
+	if (task->decide_again)
+	{
+		ftm_user_session_begin();
+		ftm_user_state_put_policies(task);
+		ftm_user_session_commit();
+	}
 	survey_users(session, &survey, true);
-	raise_problems(session, &survey);
+	report_changes(&survey);
+	raise_problems(session, &survey, task->dry_run ? WARNING : ERROR);
 	if (!task->dry_run)
 	{
 		ftm_user_send_all(session);
@@ -156,6 +171,26 @@ ftm_users_migrate(const UsersTask *task)
 }
 
 /*
+ * Who has come and gone since an earlier call decided about the users.
+ */
+static void
+report_changes(const Survey *survey)
+{
+	if (survey->appeared > 0)
+		ereport(NOTICE,
+				(errmsg_plural("%d user has signed up since the users were decided about",
+							   "%d users have signed up since the users were decided about",
+							   survey->appeared, survey->appeared),
+				 errdetail_internal("%s", survey->newcomers.data)));
+	if (survey->gone > 0)
+		ereport(NOTICE,
+				(errmsg_plural("%d user is not in the source any more",
+							   "%d users are not in the source any more",
+							   survey->gone, survey->gone),
+				 errdetail("They are not created.  SELECT * FROM ftm_user WHERE status = 'gone'; names them.")));
+}
+
+/*
  * How many, and how many keep their password: for whoever watches, and for the
  * log of the run.
  */
@@ -165,7 +200,7 @@ report_summary(const UserSession *session)
 	char	   *summary;
 
 	ftm_user_session_begin();
-	summary = ftm_user_state_summary();
+	summary = ftm_user_state_summary(session->task->dry_run);
 	if (session->task->run_id != 0)
 		ftm_state_log(session->task->run_id, "LOG", NULL, summary);
 	ftm_user_session_commit();
@@ -191,6 +226,14 @@ survey_users(UserSession *session, Survey *survey, bool write)
 	memset(survey, 0, sizeof(Survey));
 	survey->context = CurrentMemoryContext;
 	initStringInfo(&survey->names);
+	initStringInfo(&survey->newcomers);
+	if (write)
+	{
+		ftm_user_session_begin();
+		survey->decided_before = ftm_user_state_were_decided(session);
+		survey->gone = ftm_user_state_mark_gone(session);
+		ftm_user_session_commit();
+	}
 	for (int i = 0; i < session->nkeys; i++)
 	{
 		SourceUserKey *key = &session->keys[i];
@@ -228,6 +271,9 @@ survey_batch(UserSession *session, Survey *survey, List *keys, bool write)
 		UserEntry  *entry = ftm_user_session_entry(session, user->id);
 		RegisteredUser *row = palloc(sizeof(RegisteredUser));
 
+		if (survey->decided_before && !entry->registered &&
+			!ftm_user_entry_is_final(entry))
+			note_newcomer(survey, user);
 		row->entry = entry;
 		row->decision = ftm_user_session_decide(session, user);
 		registered = lappend(registered, row);
@@ -257,6 +303,15 @@ survey_batch(UserSession *session, Survey *survey, List *keys, bool write)
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+}
+
+static void
+note_newcomer(Survey *survey, const SourceUser *user)
+{
+	if (survey->appeared++ < MAX_NAMED)
+		appendStringInfo(&survey->newcomers, "%sUser %s (%s).",
+						 survey->appeared > 1 ? "\n" : "", user->id,
+						 user->email != NULL ? user->email : "no e-mail");
 }
 
 static void
@@ -311,10 +366,10 @@ note_missing_provider(Survey *survey, const char *name)
 }
 
 /*
- * All that is wrong, in one error.
+ * All that is wrong, in one error, or in a warning if it may yet be decided.
  */
 static void
-raise_problems(const UserSession *session, const Survey *survey)
+raise_problems(const UserSession *session, const Survey *survey, int level)
 {
 	StringInfoData detail;
 	StringInfoData hint;
@@ -352,7 +407,7 @@ raise_problems(const UserSession *session, const Survey *survey)
 	if (detail.len == 0)
 		return;
 
-	ereport(ERROR,
+	ereport(level,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("users cannot be created in auth server \"%s\"",
 					session->task->auth_server),

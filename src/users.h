@@ -25,7 +25,8 @@ typedef struct UsersTask
 	UserPolicies policies;
 	bool		decide_again;	/* the policies count for users, too, that an
 								 * earlier call decided about */
-	bool		dry_run;		/* decide and record, but send nothing */
+	bool		dry_run;		/* decide and record, but send nothing; or see
+								 * whether users could be deleted */
 	Oid			accounts;		/* table of e-mails and passwords to try */
 	char	   *callback_url;	/* for password resets */
 	int			max_mails;
@@ -95,7 +96,7 @@ extern int	ftm_users_send_resets(const UsersTask *task);
 	" FROM @schema@.ftm_user u" \
 	" LEFT JOIN @schema@.ftm_user_map m USING (source_user_id, target_user_id)" \
 	" WHERE CASE WHEN u.status = 'created' THEN m.run_id = $1::bigint" \
-	"       ELSE u.status IN ('sending', 'in_doubt', 'failed')" \
+	"       ELSE u.status IN ('sending', 'in_doubt', 'failed', 'gone')" \
 	"            AND u.run_id = $1::bigint AND u.sent_at IS NOT NULL END"
 
 /*
