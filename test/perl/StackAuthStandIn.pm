@@ -62,7 +62,7 @@ delete @ENV{
 	qw(http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY)};
 
 # Starts a server and waits until it listens.  Arguments: config (hash),
-# faults (array), state_file (path), all optional.  Dies when it does not come
+# faults (array), state_file (path), port, all optional.  Dies when it does not come
 # up.  The server ends with this process at the latest.
 sub start
 {
@@ -77,6 +77,7 @@ sub start
 		'--faults' => $json->encode($arg{faults} // []));
 	push @command, '--state-file' => $arg{state_file}
 	  if defined $arg{state_file};
+	push @command, '--port' => $arg{port} if defined $arg{port};
 
 	my $pid = fork() // die "could not fork: $!";
 	if ($pid == 0)

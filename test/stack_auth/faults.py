@@ -9,6 +9,7 @@ A fault rule is an object; the first rule that fires decides:
                  never_answer, recorded
     method, path regular expressions for the whole method and path
                  (default: any)
+    body         text that the request's body must contain (default: any)
     skip         leave the first N matching requests alone
     first        then only the next N
     every        of those every Nth
@@ -36,7 +37,8 @@ class FaultRule:
              "500_after_commit", "reset_before_commit", "reset_after_commit",
              "half_answer", "garbage_body", "wrong_content_type",
              "huge_answer", "slow", "never_answer", "recorded")
-    DEFAULTS = {"kind": None, "method": ".*", "path": ".*", "skip": 0,
+    DEFAULTS = {"kind": None, "method": ".*", "path": ".*", "body": "",
+                "skip": 0,
                 "first": None, "every": 1, "probability": 1.0, "seed": 0,
                 "seconds": None, "answer": None, "retry_after": 1, "when": None,
                 "bytes": 200 * 1000 * 1000}
@@ -72,9 +74,10 @@ class FaultRule:
     def __getitem__(self, name):
         return self.rule[name]
 
-    def decide(self, method, path):
+    def decide(self, method, path, body):
         """Whether the rule would fire for this request."""
-        if not (self.method.fullmatch(method) and self.path.fullmatch(path)):
+        if not (self.method.fullmatch(method) and self.path.fullmatch(path)
+                and self.rule["body"] in body):
             return False
         self.matched += 1
         # Drawn for each match, so that the nth draw is the nth request's.
@@ -104,10 +107,10 @@ class Faults:
         with self.lock:
             self.rules = made
 
-    def choose(self, method, path):
+    def choose(self, method, path, body):
         """The rule that decides on this request, or None."""
         with self.lock:
-            firing = [r for r in self.rules if r.decide(method, path)]
+            firing = [r for r in self.rules if r.decide(method, path, body)]
             if not firing:
                 return None
             firing[0].fired += 1

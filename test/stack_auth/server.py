@@ -116,14 +116,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def serve_api(self, parts, raw_body):
         headers = {name.lower(): value
                    for name, value in self.headers.items()}
-        fault = self.server.faults.choose(self.command, parts.path)
+        body = raw_body[:100000].decode("utf-8", "replace")
+        fault = self.server.faults.choose(self.command, parts.path, body)
         entry = {
             "at_millis": now_millis(), "method": self.command,
             "path": self.path, "status": None, "request_id": random_code(16),
             "route": re.sub("/[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}", "/{id}",
                             parts.path),
             "fault": fault["kind"] if fault else None, "executed": False,
-            "body": raw_body[:100000].decode("utf-8", "replace"),
+            "body": body,
             "headers": {name: "<redacted>" if name.endswith("-key") else value
                         for name, value in headers.items()}}
         self.server.journal.begin(entry)
