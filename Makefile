@@ -49,13 +49,15 @@ tmp-install: all
 	cp -rs '$(datadir)/.' 'tmp_install$(datadir)'
 	$(MAKE) uninstall DESTDIR='$(CURDIR)/tmp_install'
 	$(MAKE) install DESTDIR='$(CURDIR)/tmp_install'
+	$(if $(strip $(initdb_template)),$(MAKE) $(initdb_template))
 
 # The server's own make variables say how to run tests of a build; they look
 # for tmp_install here.
 abs_top_builddir = $(CURDIR)
 subdir = $(EXTENSION)
 
-# Since 17 they copy their clusters from one that initdb has made.
+# Since 17 they copy their clusters from one that initdb has made, which belongs
+# to tmp-install: kinds of tests that begin at the same time do not make it twice.
 initdb_template = $(if $(findstring INITDB_TEMPLATE,$(with_temp_install)), \
 	tmp_install/initdb-template)
 

@@ -75,7 +75,8 @@ sub aggregate_tests
 	return $self->SUPER::aggregate_tests($aggregate, @tests);
 }
 
-# Files that fit into the minutes; one at least.
+# Files that fit into the minutes, if one processor is there for two jobs; one file
+# at least.
 sub sample
 {
 	my ($jobs, $seconds, @tests) = @_;
@@ -88,7 +89,7 @@ sub sample
 	{
 		my $needed = $seconds->($test);
 
-		next if @chosen && ($needed > $limit || $sum + $needed > $limit * $jobs);
+		next if @chosen && ($needed > $limit || $sum + $needed > $limit * $jobs / 2);
 		push @chosen, $test;
 		$sum += $needed;
 	}
