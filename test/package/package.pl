@@ -178,7 +178,7 @@ sub psql
 		PGHOST     => $self->{socket},
 		PGUSER     => $self->{user},
 		PGDATABASE => $self->{database} || 'postgres',
-		PGOPTIONS  => '-c search_path=public,ftm -c client_min_messages=error');
+		PGOPTIONS  => '-c search_path=pg_catalog,ftm -c client_min_messages=error');
 }
 
 package main;
