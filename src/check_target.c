@@ -24,6 +24,7 @@
 
 #include "check.h"
 #include "extension.h"
+#include "relation.h"
 #include "settings.h"
 #include "target.h"
 
@@ -42,8 +43,7 @@ typedef struct Volume
 	int64		available;
 } Volume;
 
-static char *emptiness_sql(Preflight *preflight, const List *loaded,
-						   int *checked);
+static bool is_empty(const PlanTable *table);
 static List *loaded_tables(const Preflight *preflight);
 static void warn_of_references(Preflight *preflight, const List *loaded);
 static bool has_references(const CatalogForeignKey *key);
@@ -112,8 +112,8 @@ ftm_check_empty_tables(Preflight *preflight)
 	List	   *loaded = loaded_tables(preflight);
 	int			total = list_length(preflight->plan->tables);
 	int			checked = 0;
-	char	   *sql = emptiness_sql(preflight, loaded, &checked);
-	RowSet	   *rows = NULL;
+	int			filled = 0;
+	ListCell   *lc;
 
 	/* the subtransaction takes this back */
 	(void) set_config_option("lock_timeout", psprintf("%d", ftm_lock_timeout),
@@ -122,20 +122,29 @@ ftm_check_empty_tables(Preflight *preflight)
 	warn_of_references(preflight, loaded);
 	if (preflight->rows_allowed)
 		return;
-	if (checked > 0)
-		rows = ftm_target_query(sql, 0, NULL);
-	for (int row = 0; rows != NULL && row < rows->nrows; row++)
+	foreach(lc, preflight->plan->tables)
+	{
+		PlanTable  *table = lfirst(lc);
+
+		if (list_member_oid(loaded, table->target->oid) ||
+			table->method == LOAD_REFUSED ||
+			!table->target->readable || table->target->row_security_active)
+			continue;
+		checked++;
+		if (is_empty(table))
+			continue;
+		filled++;
 		ftm_check_fail(preflight, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-					   psprintf("Table %s already contains rows.",
-								ftm_rowset_value(rows, row, 0)),
+					   psprintf("Table %s already contains rows.", table->name),
 					   "Empty it, or call ftm_run_migration(existing => 'truncate') to have its rows replaced.");
+	}
 
 	if (checked < total - list_length(loaded))
 		ftm_check_fail(preflight, ERRCODE_INSUFFICIENT_PRIVILEGE,
 					   psprintf("Tables of the target of which it could not be checked whether they are empty: %d.",
 								total - list_length(loaded) - checked),
 					   "Do first what the rows of check \"target tables\" say, and see that the caller has SELECT on the tables.");
-	else if (rows == NULL || rows->nrows == 0)
+	else if (filled == 0)
 		ftm_check_pass(preflight,
 					   psprintf("Tables of the target that are empty: %d; loaded by an earlier call: %d.",
 								checked, list_length(loaded)));
@@ -192,44 +201,29 @@ has_references(const CatalogForeignKey *key)
 	if (name == NULL || strcmp(name, key->table) != 0)
 		return true;
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT EXISTS (SELECT FROM %s%s AS k WHERE true",
-					 get_rel_relkind(key->relid) == RELKIND_PARTITIONED_TABLE ?
-					 "" : "ONLY ",
-					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(key->relid)),
-												name));
+	appendStringInfo(&sql, "SELECT EXISTS (SELECT FROM %s AS k WHERE true",
+					 ftm_relation_from(key->relid));
 	foreach(lc, key->columns)
 		appendStringInfo(&sql, " AND k.%s IS NOT NULL",
 						 quote_identifier(lfirst(lc)));
 	appendStringInfoChar(&sql, ')');
-	return ftm_rowset_bool(ftm_target_query(sql.data, 0, NULL), 0, 0);
+	return ftm_rowset_bool(ftm_target_query_relations(sql.data,
+													  list_make1_oid(key->relid),
+													  TARGET_CODE_OURS),
+						   0, 0);
 }
 
-/*
- * One query that returns the names of tables that are not empty.
- */
-static char *
-emptiness_sql(Preflight *preflight, const List *loaded, int *checked)
+static bool
+is_empty(const PlanTable *table)
 {
-	StringInfoData sql;
-	ListCell   *lc;
+	Oid			relid = table->target->oid;
+	RowSet	   *rows;
 
-	initStringInfo(&sql);
-	foreach(lc, preflight->plan->tables)
-	{
-		PlanTable  *table = lfirst(lc);
-
-		if (list_member_oid(loaded, table->target->oid) ||
-			table->method == LOAD_REFUSED ||
-			!table->target->readable || table->target->row_security_active)
-			continue;
-		appendStringInfo(&sql, "%sSELECT %s WHERE EXISTS (SELECT FROM %s%s)",
-						 (*checked)++ > 0 ? " UNION ALL " : "",
-						 quote_literal_cstr(table->name),
-						 table->target->relkind == RELKIND_PARTITIONED_TABLE ?
-						 "" : "ONLY ",
-						 table->name);
-	}
-	return sql.data;
+	(void) ftm_relation_lock(relid, AccessShareLock, FTM_TABLES, table->name);
+	rows = ftm_target_query_relations(psprintf("SELECT EXISTS (SELECT FROM %s)",
+											   ftm_relation_from(relid)),
+									  list_make1_oid(relid), TARGET_CODE_OURS);
+	return !ftm_rowset_bool(rows, 0, 0);
 }
 
 /*

@@ -12,6 +12,7 @@
 #error "ftmigrate needs PostgreSQL 15 or later"
 #endif
 
+#include "nodes/parsenodes.h"
 #include "pgstat.h"
 #include "utils/wait_event.h"
 
@@ -179,5 +180,29 @@ ftm_wait_event(void)
 #define ftm_base64_encode(bytes, length, base64, base64_length) \
 	pg_b64_encode((const char *) (bytes), length, base64, base64_length)
 #endif
+
+/* The executor's promise to run only once went without saying in 18. */
+#if PG_VERSION_NUM >= 180000
+#define ftm_executor_run(execution) \
+	ExecutorRun(execution, ForwardScanDirection, 0)
+#else
+#define ftm_executor_run(execution) \
+	ExecutorRun(execution, ForwardScanDirection, 0, true)
+#endif
+
+/* Whose rights a query's relations are read with moved into a list in 16. */
+static inline void
+ftm_query_check_as_user(Query *query, Oid role)
+{
+	ListCell   *lc;
+
+#if PG_VERSION_NUM >= 160000
+	foreach(lc, query->rteperminfos)
+		lfirst_node(RTEPermissionInfo, lc)->checkAsUser = role;
+#else
+	foreach(lc, query->rtable)
+		lfirst_node(RangeTblEntry, lc)->checkAsUser = role;
+#endif
+}
 
 #endif							/* FTM_COMPAT_H */

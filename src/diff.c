@@ -40,6 +40,7 @@
 #include "utils/memutils.h"
 
 #include "diff_report.h"
+#include "relation.h"
 #include "scope.h"
 #include "target.h"
 
@@ -163,7 +164,8 @@ compare_table(Diff *diff, Oid relid, const char *server_name,
 	diff->source = ftm_source_connect(server, CurrentMemoryContext);
 	(void) ftm_source_export_snapshot(diff->source);
 	table = find_table(diff, relid, server_name);
-	diff->table_name = table->name;
+	diff->table_name = ftm_relation_lock(relid, AccessShareLock, FTM_TABLES,
+										 table->name);
 	checksum = ftm_checksum_build(table);
 	warn_about_columns(table, checksum);
 
@@ -296,7 +298,8 @@ scan_both(Diff *diff, char *const *statements, const AnswerShape *shape,
 						  psprintf("COPY (%s) TO STDOUT",
 								   statements[DIFF_SOURCE]),
 						  ftm_answer_columns(shape), false);
-	ftm_target_scan(statements[DIFF_TARGET], receive, &target);
+	ftm_target_scan(statements[DIFF_TARGET], diff->sql->target, receive,
+					&target);
 	while (ftm_source_copy_line(diff->source, shape, values))
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -202,7 +202,8 @@ read_values(DiffReport *report)
 	if (source_sql != NULL)
 		ftm_source_send_query(report->source, &shape, source_sql, 0, NULL);
 	if (target_sql != NULL)
-		ftm_target_scan(target_sql, receive_values, &receivers[DIFF_TARGET]);
+		ftm_target_scan(target_sql, report->sql->target, receive_values,
+						&receivers[DIFF_TARGET]);
 	if (source_sql != NULL)
 	{
 		RowSet	   *rows = ftm_source_receive(report->source);

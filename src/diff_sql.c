@@ -169,6 +169,7 @@ ftm_diff_sql_build(const PlanTable *table, const TableChecksum *checksum,
 	foreach(lc, checksum->columns)
 		sql->columns[sql->ncolumns++] = lfirst(lc);
 
+	sql->target = table->target->oid;
 	find_key(sql, table, source);
 	build_side(sql, DIFF_SOURCE, table->source);
 	build_side(sql, DIFF_TARGET, table->target);

@@ -31,6 +31,7 @@ typedef struct RowPlace
 /* A table's columns and what the statements are made of. */
 typedef struct DiffSql
 {
+	Oid			target;			/* the target's table */
 	int			ncolumns;
 	const ComparedColumn **columns;
 	bool		has_key;

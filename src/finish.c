@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * finish.c
- *		What a load leaves to be done: sequences, foreign keys, statistics.
+ *		What a load leaves to be done: foreign keys, statistics.
  *
  * A load swaps a table's storage without looking at foreign keys, and
  * VALIDATE CONSTRAINT does not look at a key that is marked valid.  So keys
@@ -25,7 +25,6 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_inherits.h"
-#include "commands/sequence.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -41,6 +40,7 @@
 
 #include "compat.h"
 #include "finish.h"
+#include "relation.h"
 #include "target.h"
 
 /* A pg_constraint row of a foreign key, as far as it is needed here. */
@@ -65,38 +65,6 @@ typedef struct KeyColumn
 	Oid			type;
 	Oid			collation;
 } KeyColumn;
-
-void
-ftm_finish_sequence(const char *sequence, int64 last_value, bool is_called)
-{
-	RangeVar   *name;
-	Oid			relid;
-
-	name = makeRangeVarFromNameList(ftm_string_to_qualified_name_list(sequence));
-	relid = RangeVarGetRelid(name, NoLock, false);
-
-	/* Checks the relation's kind, UPDATE on it and the bounds. */
-	(void) DirectFunctionCall3(setval3_oid,
-							   ObjectIdGetDatum(relid),
-							   Int64GetDatum(last_value),
-							   BoolGetDatum(is_called));
-}
-
-/*
- * "schema.table" for messages and SQL.
- */
-static char *
-qualified_relation_name(Oid relid)
-{
-	char	   *name = get_rel_name(relid);
-
-	if (name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table with OID %u does not exist", relid)));
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  name);
-}
 
 /*
  * Read one foreign key; error if it is gone.
@@ -320,19 +288,6 @@ ftm_finish_invalidate_table_keys(Oid relid)
 	ftm_finish_invalidate_foreign_keys(constraints, nconstraints);
 }
 
-/*
- * "[ONLY] schema.table": a partitioned table's rows are in its partitions, an
- * inheritance parent's children have keys of their own.
- */
-static char *
-key_table(Oid relid)
-{
-	return psprintf("%s%s",
-					get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE ?
-					"" : "ONLY ",
-					qualified_relation_name(relid));
-}
-
 static KeyColumn
 key_column(const char *alias, Oid relid, AttrNumber attnum)
 {
@@ -423,17 +378,26 @@ orphan_sql(const ForeignKey *key)
 					 " pg_catalog.min(ROW(%s)::pg_catalog.text COLLATE pg_catalog.\"C\")"
 					 " FROM %s fk LEFT JOIN %s pk ON (%s)"
 					 " WHERE %s IS NULL AND (%s)",
-					 row.data, key_table(key->relid),
-					 key_table(key->ref_relid), join.data,
+					 row.data, ftm_relation_from(key->relid),
+					 ftm_relation_from(key->ref_relid), join.data,
 					 any_referenced, not_null.data);
 	return sql.data;
 }
 
 /*
- * Run the count as the current user, under whose rights both tables are read;
- * the pinned settings make row level security an error.  The join is a
- * maintenance operation and gets the memory of one, as the server's own check
- * does.
+ * Run the count.  Both tables are locked; they are read with the rights of the
+ * current user, and row level security is an error.
+ *
+ * Where the columns' types differ, the comparison has a cast in it, which the
+ * owner of a type may have defined.  It does not run with the current user's
+ * rights, but as the owner of one of the tables: of the two the one whose
+ * rights the other has anyway, else that of the referencing table, whose
+ * constraint it is.  (The server's triggers execute the same cast as the owner
+ * of the table that they look into, which is either, so that this gives nobody
+ * anything new.)
+ *
+ * The join is a maintenance operation and gets the memory of one, as the
+ * server's own check does.
  */
 static int64
 count_orphans(const ForeignKey *key, char **sample)
@@ -447,7 +411,10 @@ count_orphans(const ForeignKey *key, char **sample)
 	(void) set_config_option("hash_mem_multiplier", "1",
 							 PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
-	rows = ftm_target_query(orphan_sql(key), 0, NULL);
+	rows = ftm_target_query_relations(orphan_sql(key),
+									  list_make2_oid(key->relid,
+													 key->ref_relid),
+									  TARGET_CODE_CASTS);
 	AtEOXact_GUC(false, nestlevel);
 
 	if (sample != NULL)
@@ -480,16 +447,24 @@ ftm_finish_check_foreign_key(Oid constraint)
 int64
 ftm_finish_count_orphans(Oid constraint, char **sample)
 {
-	return count_orphans(read_topmost_foreign_key(constraint), sample);
+	ForeignKey *key = read_topmost_foreign_key(constraint);
+
+	(void) ftm_relation_lock(key->relid, AccessShareLock, FTM_TABLES, NULL);
+	(void) ftm_relation_lock(key->ref_relid, AccessShareLock, FTM_TABLES, NULL);
+	return count_orphans(key, sample);
 }
 
 void
 ftm_finish_analyze(Oid relid)
 {
-	char	   *sql = psprintf("ANALYZE %s", qualified_relation_name(relid));
+	char	   *sql;
 	int			result;
 
+	/* The server analyzes a table as its owner, whoever asks for it. */
 	check_owner(relid);
+	sql = psprintf("ANALYZE %s",
+				   ftm_relation_lock(relid, ShareUpdateExclusiveLock,
+									 FTM_TABLES, NULL));
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	result = SPI_execute(sql, false, 0);

@@ -14,14 +14,6 @@
 #include "catalog.h"
 
 /*
- * Set one target sequence (qualified name, quoted where needed) to the
- * source's state, last_value and is_called as in pg_sequences and setval().
- * Errors: no such sequence, UPDATE not granted on it, value out of bounds.
- */
-extern void ftm_finish_sequence(const char *sequence, int64 last_value,
-								bool is_called);
-
-/*
  * Mark foreign keys (pg_constraint OIDs) not valid, before any row they speak
  * about is replaced.  Those that are gone meanwhile are an error, as is one
  * whose referencing table the current user does not own.

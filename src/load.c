@@ -65,6 +65,7 @@
 #include "indexes.h"
 #include "load.h"
 #include "references.h"
+#include "relation.h"
 #include "rollback.h"
 #include "rows.h"
 #include "state.h"
@@ -165,6 +166,8 @@ ftm_load_table(const TableTask *task, SourceConnection *source,
 	 * so that what is looked at below stays as it is.
 	 */
 	tree = ftm_table_tree_lock(task->relid);
+	(void) ftm_relation_lock(task->relid, AccessExclusiveLock, FTM_TABLES,
+							 task->table_name);
 	check_tree(tree, task);
 
 	memset(result, 0, sizeof(TableResult));
@@ -214,21 +217,18 @@ replace_rows(List *tree, const TableTask *task, CopyOrigin *origin,
 
 /*
  * Fill the table, as its owner: index expressions, constraints and column
- * defaults are the owner's code, and must not run with the caller's rights.
+ * defaults are the owner's code, and must not run with the caller's rights, nor
+ * set anything for the tables that this process loads next.
  */
 static void
 load_rows(List *tree, const TableTask *task, CopyOrigin *origin,
 		  const UserMap *map, TableResult *result)
 {
 	Relation	rel = table_open(task->relid, NoLock);
-	Oid			userid;
-	int			security_context;
+	FormerRole	former;
 
-	/* An error resets both at the abort of the transaction. */
-	GetUserIdAndSecContext(&userid, &security_context);
-	SetUserIdAndSecContext(rel->rd_rel->relowner,
-						   security_context | SECURITY_RESTRICTED_OPERATION);
-
+	former = ftm_become(ftm_relation_role(list_make1_oid(RelationGetRelid(rel))),
+						SECURITY_RESTRICTED_OPERATION);
 	if (task->method == LOAD_FAST)
 		load_fast(rel, task, origin, map, result);
 	else
@@ -236,7 +236,7 @@ load_rows(List *tree, const TableTask *task, CopyOrigin *origin,
 		ftm_table_tree_empty(tree);
 		stream_rows(rel, task, origin, map, NULL, result);
 	}
-	SetUserIdAndSecContext(userid, security_context);
+	ftm_return(&former);
 	table_close(rel, NoLock);
 }
 
@@ -434,9 +434,10 @@ holds_rows(const TableTask *task)
 {
 	RowSet	   *rows;
 
-	rows = ftm_target_query(psprintf("SELECT EXISTS (SELECT FROM %s%s)",
-									 task->method == LOAD_FAST ? "ONLY " : "",
-									 task->table_name), 0, NULL);
+	rows = ftm_target_query_relations(psprintf("SELECT EXISTS (SELECT FROM %s)",
+											   ftm_relation_from(task->relid)),
+									  list_make1_oid(task->relid),
+									  TARGET_CODE_OURS);
 	return ftm_rowset_bool(rows, 0, 0);
 }
 
@@ -488,7 +489,7 @@ show_triggers(Relation rel, bool show)
 static void
 check_row_security(Relation rel, const TableTask *task)
 {
-	if (check_enable_rls(RelationGetRelid(rel), InvalidOid, false) == RLS_ENABLED)
+	if (check_enable_rls(RelationGetRelid(rel), rel->rd_rel->relowner, false) == RLS_ENABLED)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("row-level security of table %s applies to its owner",

@@ -23,6 +23,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "commands/sequence.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -32,7 +33,9 @@
 
 #include "compat.h"
 #include "finish.h"
+#include "relation.h"
 #include "rollback.h"
+#include "sequence.h"
 #include "state.h"
 #include "table_tree.h"
 #include "target.h"
@@ -53,10 +56,11 @@ typedef struct LoadedTable
 /* A sequence that the run has set, locked. */
 typedef struct SetSequence
 {
+	Oid			relid;
 	char	   *name;
-	int64		last_value;		/* before the run */
-	bool		is_called;
-	char	   *moved;			/* where it is now, if nobody has left it there */
+	SequencePosition before;	/* the run */
+	SequencePosition now;
+	bool		moved;			/* somebody has used it since the run */
 } SetSequence;
 
 /* What a run ($1) has loaded, with the xmin of the rows. */
@@ -236,16 +240,15 @@ count_rows(LoadedTable *table)
 {
 	RowSet	   *rows;
 
-	rows = ftm_target_query(psprintf("SELECT count(*),"
-									 " count(*) FILTER (WHERE %s%s%s)"
-									 " FROM %s%s",
-									 table->xmin != NULL ? "xmin <> '" : "true",
-									 table->xmin != NULL ? table->xmin : "",
-									 table->xmin != NULL ? "'::xid" : "",
-									 get_rel_relkind(table->relid) == RELKIND_PARTITIONED_TABLE ?
-									 "" : "ONLY ",
-									 table->name),
-							0, NULL);
+	rows = ftm_target_query_relations(psprintf("SELECT count(*),"
+											   " count(*) FILTER (WHERE %s%s%s)"
+											   " FROM %s",
+											   table->xmin != NULL ? "xmin <> '" : "true",
+											   table->xmin != NULL ? table->xmin : "",
+											   table->xmin != NULL ? "'::xid" : "",
+											   ftm_relation_from(table->relid)),
+									  list_make1_oid(table->relid),
+									  TARGET_CODE_OURS);
 	table->rows_now = ftm_rowset_int64(rows, 0, 0);
 	table->rows_changed = ftm_rowset_int64(rows, 0, 1);
 }
@@ -263,6 +266,12 @@ table_changes(const LoadedTable *table)
 						table->name);
 	return psprintf("Table %s: rows inserted or updated: " INT64_FORMAT ", loaded rows updated or deleted: " INT64_FORMAT ".",
 					table->name, table->rows_changed, missing);
+}
+
+static bool
+same_position(SequencePosition a, SequencePosition b)
+{
+	return a.last_value == b.last_value && a.is_called == b.is_called;
 }
 
 /*
@@ -287,9 +296,7 @@ lock_sequences(int64 run_id)
 	{
 		SetSequence *sequence = palloc0(sizeof(SetSequence));
 		Oid			relid = atooid(ftm_rowset_value(rows, i, 0));
-		RowSet	   *now;
-		int64		last_value;
-		bool		is_called;
+		SequencePosition set;
 
 		if (!ftm_owns_relation(relid, GetUserId()))
 			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_SEQUENCE,
@@ -297,20 +304,17 @@ lock_sequences(int64 run_id)
 		LockRelationOid(relid, ShareRowExclusiveLock);
 		if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
 			continue;
-		sequence->name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-													get_rel_name(relid));
-		sequence->last_value = ftm_rowset_int64(rows, i, 1);
-		sequence->is_called = ftm_rowset_bool(rows, i, 2);
+		sequence->relid = relid;
+		sequence->name = ftm_relation_lock(relid, ShareRowExclusiveLock,
+										   FTM_SEQUENCES, NULL);
+		sequence->before.last_value = ftm_rowset_int64(rows, i, 1);
+		sequence->before.is_called = ftm_rowset_bool(rows, i, 2);
+		set.last_value = ftm_rowset_int64(rows, i, 3);
+		set.is_called = ftm_rowset_bool(rows, i, 4);
 
-		now = ftm_target_query(psprintf("SELECT last_value, is_called FROM %s",
-										sequence->name), 0, NULL);
-		last_value = ftm_rowset_int64(now, 0, 0);
-		is_called = ftm_rowset_bool(now, 0, 1);
-		if (!(last_value == sequence->last_value &&
-			  is_called == sequence->is_called) &&
-			!(last_value == ftm_rowset_int64(rows, i, 3) &&
-			  is_called == ftm_rowset_bool(rows, i, 4)))
-			sequence->moved = ftm_rowset_value(now, 0, 0);
+		sequence->now = ftm_sequence_read(relid, NULL);
+		sequence->moved = !same_position(sequence->now, sequence->before) &&
+			!same_position(sequence->now, set);
 		sequences = lappend(sequences, sequence);
 	}
 	return sequences;
@@ -398,9 +402,9 @@ check_unchanged(const RollbackRequest *request, const List *tables,
 	{
 		SetSequence *sequence = lfirst(lc);
 
-		if (sequence->moved != NULL)
-			add_line(&lines, "Sequence %s: moved to %s.", sequence->name,
-					 sequence->moved);
+		if (sequence->moved)
+			add_line(&lines, "Sequence %s: moved to " INT64_FORMAT ".",
+					 sequence->name, sequence->now.last_value);
 	}
 	if (lines.len == 0)
 		return;
@@ -446,10 +450,9 @@ restore_sequences(const List *sequences)
 	{
 		SetSequence *sequence = lfirst(lc);
 
-		(void) ftm_target_query(psprintf("ALTER SEQUENCE %s RESTART",
-										 sequence->name), 0, NULL);
-		ftm_finish_sequence(sequence->name, sequence->last_value,
-							sequence->is_called);
+		/* Of new storage, in which an abort undoes even setval(). */
+		ResetSequence(sequence->relid);
+		ftm_sequence_set(sequence->relid, NULL, sequence->before);
 	}
 }
 

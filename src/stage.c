@@ -15,12 +15,14 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 #include "json_rows.h"
 #include "load.h"
+#include "relation.h"
 #include "stage.h"
 #include "target.h"
 
@@ -75,11 +77,13 @@ ftm_stage_task(const PlanTable *table)
 	return task;
 }
 
-void
-ftm_stage_rows(const StageTask *task)
+Oid
+ftm_stage_rows(const StageTask *task, Oid relid)
 {
 	TableTask	load = {0};
 	TableResult result = {0};
+	FormerRole	former;
+	Oid			stage;
 	Relation	rel;
 	ListCell   *lc;
 
@@ -97,10 +101,14 @@ ftm_stage_rows(const StageTask *task)
 		load.columns[foreach_current_index(lc)].mode = REWRITE_KEEP;
 	}
 
-	rel = table_open(get_relname_relid(STAGE_TABLE,
-									   LookupExplicitNamespace("pg_temp", false)),
-					 RowExclusiveLock);
+	stage = get_relname_relid(STAGE_TABLE,
+							  LookupExplicitNamespace("pg_temp", false));
+	rel = table_open(stage, RowExclusiveLock);
+	former = ftm_become(ftm_relation_role(list_make1_oid(relid)),
+						SECURITY_RESTRICTED_OPERATION);
 	ftm_load_rows_as_they_are(rel, &load, ftm_json_rows_create(&load),
 							  &result);
+	ftm_return(&former);
 	table_close(rel, NoLock);
+	return stage;
 }

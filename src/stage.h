@@ -33,8 +33,10 @@ extern StageTask *ftm_stage_task(const PlanTable *table);
 
 /*
  * Make the table and fill it; it lives until the end of the transaction, which
- * may have one of them.
+ * may have one of them.  Values of the target's own types may call functions of
+ * their owners, so it is filled as the role that the target's table, relid, is
+ * filled as; that one is locked.  Returns the table's OID.
  */
-extern void ftm_stage_rows(const StageTask *task);
+extern Oid	ftm_stage_rows(const StageTask *task, Oid relid);
 
 #endif							/* FTM_STAGE_H */

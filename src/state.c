@@ -23,6 +23,7 @@
 #include "extension.h"
 #include "finish.h"
 #include "runlog.h"
+#include "sequence.h"
 #include "state.h"
 #include "target.h"
 
@@ -360,30 +361,25 @@ ftm_state_keys_found(int64 run_id, Oid relid)
 	}
 }
 
-/*
- * last_value and is_called are where the run is about to set it.
- */
 void
-ftm_state_sequence_found(int64 run_id, const char *sequence,
-						 int64 last_value, bool is_called)
+ftm_state_sequence_found(int64 run_id, Oid relid, const char *sequence,
+						 SequencePosition set)
 {
-	RowSet	   *now;
-	const char *params[6] = {int64_text(run_id), sequence, NULL, NULL,
-	int64_text(last_value), is_called ? "t" : "f"};
+	SequencePosition now = ftm_sequence_read(relid, sequence);
+	const char *params[7] = {int64_text(run_id), sequence,
+		int64_text(now.last_value), now.is_called ? "t" : "f",
+		int64_text(set.last_value), set.is_called ? "t" : "f",
+	psprintf("%u", relid)};
 
-	now = ftm_target_query(psprintf("SELECT last_value, is_called FROM %s",
-									sequence), 0, NULL);
-	params[2] = ftm_rowset_value(now, 0, 0);
-	params[3] = ftm_rowset_value(now, 0, 1);
 	(void) ftm_state_query("INSERT INTO @schema@.ftm_run_sequence AS s"
 						   " (run_id, sequence_name, relid, last_value, is_called,"
 						   "  set_last_value, set_is_called)"
-						   " VALUES ($1::bigint, $2, $2::regclass, $3::bigint,"
+						   " VALUES ($1::bigint, $2, $7::oid, $3::bigint,"
 						   "         $4::boolean, $5::bigint, $6::boolean)"
 						   " ON CONFLICT (run_id, sequence_name) DO UPDATE"
 						   "   SET set_last_value = EXCLUDED.set_last_value,"
 						   "       set_is_called = EXCLUDED.set_is_called",
-						   6, params);
+						   7, params);
 }
 
 bool

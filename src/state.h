@@ -14,6 +14,7 @@
 
 #include "datatype/timestamp.h"
 
+#include "sequence.h"
 #include "task.h"
 
 /* A table as ftm_run_table knows it at the beginning of a call. */
@@ -94,11 +95,13 @@ extern void ftm_state_table_loading(const TableTask *task);
 /*
  * Remember, for a rollback, which foreign keys of and to a table are valid,
  * and where a sequence is; what an earlier call of the run has remembered
- * stays.  Both in a transaction that commits before, or with, the change.
+ * stays.  Both in a transaction that commits before, or with, the change.  set
+ * is where the run is about to set the sequence, which has this name.
  */
 extern void ftm_state_keys_found(int64 run_id, Oid relid);
-extern void ftm_state_sequence_found(int64 run_id, const char *sequence,
-									 int64 last_value, bool is_called);
+extern void ftm_state_sequence_found(int64 run_id, Oid relid,
+									 const char *sequence,
+									 SequencePosition set);
 
 /*
  * Was this table loaded by this run, with the same fingerprint and user map?

@@ -191,6 +191,7 @@ ftm_step_set_sequences(Leader *leader)
 	{
 		PlanSequence *sequence = lfirst(lc);
 
+		pq_sendint32(task->payload, sequence->target->oid);
 		ftm_task_put_string(task->payload, sequence->target->qualified);
 		pq_sendint64(task->payload, sequence->source->last_value);
 		pq_sendbyte(task->payload, sequence->source->is_called);

@@ -17,6 +17,7 @@
 #include "access/relation.h"
 #include "access/xact.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "nodes/plannodes.h"
 #include "parser/analyze.h"
 #include "tcop/tcopprot.h"
@@ -27,7 +28,9 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
+#include "relation.h"
 #include "storage.h"
+#include "target.h"
 
 static bool plan_is_plain(Oid relid);
 static char *insert_sql(Oid relid);
@@ -83,8 +86,14 @@ plan_is_plain(Oid relid)
 	char	   *sql = insert_sql(relid);
 	RawStmt    *parsed = linitial_node(RawStmt, pg_parse_query(sql));
 	Query	   *query = parse_analyze_fixedparams(parsed, sql, NULL, 0, NULL);
-	PlannedStmt *plan = pg_plan_query(query, sql, 0, NULL);
+	FormerRole	former;
+	PlannedStmt *plan;
 
+	/* Planning may evaluate code of the table's owner. */
+	former = ftm_become(ftm_relation_role(list_make1_oid(relid)),
+						SECURITY_RESTRICTED_OPERATION);
+	plan = pg_plan_query(query, sql, 0, NULL);
+	ftm_return(&former);
 	return IsA(plan->planTree, ModifyTable);
 }
 

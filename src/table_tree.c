@@ -33,7 +33,9 @@
 
 #include "compat.h"
 #include "indexes.h"
+#include "relation.h"
 #include "table_tree.h"
+#include "target.h"
 
 static List *find_members(Oid relid, LOCKMODE mode);
 static void check_owner(Oid relid);
@@ -137,8 +139,12 @@ ftm_table_tree_new_storage(Relation rel)
 void
 ftm_table_tree_empty(const List *tree)
 {
+	FormerRole	former;
 	ListCell   *lc;
 
+	/* Building even an empty index looks at its expressions. */
+	former = ftm_become(ftm_relation_role(list_make1_oid(linitial_oid(tree))),
+						SECURITY_RESTRICTED_OPERATION);
 	foreach(lc, tree)
 	{
 		Relation	rel = table_open(lfirst_oid(lc), NoLock);
@@ -150,6 +156,7 @@ ftm_table_tree_empty(const List *tree)
 		}
 		table_close(rel, NoLock);
 	}
+	ftm_return(&former);
 }
 
 /*

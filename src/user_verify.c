@@ -19,6 +19,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "relation.h"
 #include "target.h"
 #include "state.h"
 #include "user_service.h"
@@ -301,14 +302,10 @@ try_accounts(Verifier *verifier)
 	RowSet	   *rows;
 
 	ftm_user_session_begin();
-	if (get_rel_name(relid) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table of accounts does not exist")));
-	rows = ftm_target_query(psprintf("SELECT email, password FROM %s",
-									 quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-																get_rel_name(relid))),
-							0, NULL);
+	rows = ftm_target_query_relations(psprintf("SELECT email, password FROM %s",
+											   ftm_relation_lock(relid, AccessShareLock,
+																 FTM_READABLE, NULL)),
+									  list_make1_oid(relid), TARGET_CODE_CASTS);
 	ftm_user_session_commit();
 	for (int row = 0; row < rows->nrows; row++)
 	{

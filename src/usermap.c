@@ -23,6 +23,7 @@
 
 #include "compat.h"
 #include "extension.h"
+#include "target.h"
 #include "usermap.h"
 
 /* Rows fetched at a time. */
@@ -192,18 +193,14 @@ static UserMap *
 load_map(MemoryContext context, bool latest)
 {
 	UserMap    *map = MemoryContextAllocZero(context, sizeof(UserMap));
-	Oid			userid;
-	int			security_context;
+	FormerRole	former;
 
 	map->targets = idmap_create(context, 1024, NULL);
 	map->sources = idmap_create(context, 1024, NULL);
 
-	/* An error resets both at the abort of the (sub)transaction. */
-	GetUserIdAndSecContext(&userid, &security_context);
-	SetUserIdAndSecContext(ftm_extension_owner(),
-						   security_context | SECURITY_LOCAL_USERID_CHANGE);
+	former = ftm_become(ftm_extension_owner(), SECURITY_LOCAL_USERID_CHANGE);
 	read_table(map, latest);
-	SetUserIdAndSecContext(userid, security_context);
+	ftm_return(&former);
 
 	check_reversible(map);
 	return map;

@@ -12,19 +12,18 @@
 #include "postgres.h"
 
 #include "access/attnum.h"
-#include "access/htup_details.h"
-#include "catalog/namespace.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
-#include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
 
 #include "extension.h"
 #include "finish.h"
+#include "relation.h"
+#include "sequence.h"
 #include "stage.h"
 #include "target.h"
 #include "verify.h"
@@ -86,39 +85,18 @@ add_details(StringInfo detail, const List *texts)
 
 /*
  * Count the target's rows whose generated columns are not what their
- * expressions say.  The expressions may call functions of the table's owner,
- * so they are evaluated as ANALYZE evaluates those of an index: in the owner's
- * name, and unable to leave anything behind in this session.
+ * expressions say.
  */
 static int64
 count_wrong_generated(const TableChecksum *checksum)
 {
-	HeapTuple	tuple;
-	Oid			owner;
-	Oid			userid;
-	int			security_context;
-	int			nestlevel;
 	RowSet	   *rows;
 
 	if (checksum->generated_sql == NULL)
 		return 0;
-
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(checksum->relid));
-	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table with OID %u does not exist", checksum->relid)));
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-
-	/* An error resets both at the abort of the (sub)transaction. */
-	GetUserIdAndSecContext(&userid, &security_context);
-	SetUserIdAndSecContext(owner,
-						   security_context | SECURITY_RESTRICTED_OPERATION);
-	nestlevel = NewGUCNestLevel();
-	rows = ftm_target_query(checksum->generated_sql, 0, NULL);
-	AtEOXact_GUC(false, nestlevel);
-	SetUserIdAndSecContext(userid, security_context);
+	rows = ftm_target_query_relations(checksum->generated_sql,
+									  list_make1_oid(checksum->relid),
+									  TARGET_CODE_OWNERS);
 	return ftm_rowset_int64(rows, 0, 0);
 }
 
@@ -188,19 +166,29 @@ ftm_verify_table(SourceConnection *source, const char *table_name,
 		return result;
 	}
 
+	/* Whoever has the table renamed since the plan must not have it replaced. */
+	(void) ftm_relation_lock(checksum->relid, AccessShareLock, FTM_TABLES,
+							 table_name);
+
 	/* Both servers work at the same time. */
 	if (source != NULL)
 		ftm_source_send_query(source, &ftm_checksum_shape,
 							  checksum->source_sql, 0, NULL);
-	target_answer = ftm_target_query(checksum->target_sql, 0, NULL);
+	target_answer = ftm_target_query_relations(checksum->target_sql,
+											   list_make1_oid(checksum->relid),
+											   TARGET_CODE_OURS);
 	wrong_generated = count_wrong_generated(checksum);
 	if (source != NULL)
 		source_answer = ftm_source_receive(source);
 	else
 	{
+		List	   *staged = NIL;
+
 		if (checksum->stage != NULL)
-			ftm_stage_rows(checksum->stage);
-		source_answer = ftm_target_query(checksum->source_sql, 0, NULL);
+			staged = list_make1_oid(ftm_stage_rows(checksum->stage,
+												   checksum->relid));
+		source_answer = ftm_target_query_relations(checksum->source_sql,
+												   staged, TARGET_CODE_OURS);
 	}
 
 	judge_table(result, checksum, source_answer, target_answer,
@@ -251,28 +239,30 @@ may_read(Oid relid)
 }
 
 /*
- * "[ONLY] schema.table" and the column that owns a sequence, if it is there
- * and holds numbers.
+ * Find and lock the column that owns a sequence, which is locked, too.  False
+ * if there is none, or if it cannot hold numbers of the sequence: ALTER
+ * SEQUENCE takes columns of views.
  */
 static bool
-owning_column(const CatalogSequence *sequence, Oid *owner, char **table,
-			  const char **column)
+owning_column(Oid sequence, Oid *relid, char **column)
 {
-	Oid			schema;
-	Oid			relid;
-	AttrNumber	attnum;
+	int32		attnum;
 
-	if (sequence->owner_table == NULL)
+	if (!sequenceIsOwned(sequence, DEPENDENCY_AUTO, relid, &attnum) &&
+		!sequenceIsOwned(sequence, DEPENDENCY_INTERNAL, relid, &attnum))
 		return false;
-	schema = get_namespace_oid(sequence->owner_schema, true);
-	relid = OidIsValid(schema) ?
-		get_relname_relid(sequence->owner_table, schema) : InvalidOid;
-	attnum = OidIsValid(relid) ?
-		get_attnum(relid, sequence->owner_column) : InvalidAttrNumber;
-	if (attnum == InvalidAttrNumber)
-		return false;
+	LockRelationOid(*relid, AccessShareLock);
+	switch (get_rel_relkind(*relid))
+	{
+		case RELKIND_RELATION:
+		case RELKIND_PARTITIONED_TABLE:
+		case RELKIND_FOREIGN_TABLE:
+			break;
+		default:
+			return false;
+	}
 
-	switch (getBaseType(get_atttype(relid, attnum)))
+	switch (getBaseType(get_atttype(*relid, attnum)))
 	{
 		case INT2OID:
 		case INT4OID:
@@ -282,13 +272,7 @@ owning_column(const CatalogSequence *sequence, Oid *owner, char **table,
 		default:
 			return false;
 	}
-	*table = psprintf("%s%s",
-					  get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE ?
-					  "" : "ONLY ",
-					  quote_qualified_identifier(sequence->owner_schema,
-												 sequence->owner_table));
-	*column = quote_identifier(sequence->owner_column);
-	*owner = relid;
+	*column = get_attname(*relid, attnum, false);
 	return true;
 }
 
@@ -297,22 +281,26 @@ owning_column(const CatalogSequence *sequence, Oid *owner, char **table,
  * already?  A sequence that cycles may be anywhere.
  */
 static bool
-is_behind_data(const CatalogSequence *sequence, const char *table,
+is_behind_data(Oid sequence, SequencePosition position, Oid relid,
 			   const char *column)
 {
+	const char *value = quote_identifier(column);
+	const char *from = ftm_relation_from(relid);
 	RowSet	   *rows;
 
-	rows = ftm_target_query(psprintf("SELECT CASE WHEN p.seqincrement > 0"
-									 " THEN n.value <= (SELECT pg_catalog.max(%s) FROM %s)"
-									 " ELSE n.value >= (SELECT pg_catalog.min(%s) FROM %s) END"
-									 " FROM %s s,"
-									 " pg_catalog.pg_sequence p,"
-									 " LATERAL (SELECT s.last_value::pg_catalog.numeric +"
-									 " CASE WHEN s.is_called THEN p.seqincrement ELSE 0 END) n(value)"
-									 " WHERE p.seqrelid = %u AND NOT p.seqcycle",
-									 column, table, column, table,
-									 sequence->qualified, sequence->oid),
-							0, NULL);
+	rows = ftm_target_query_relations(psprintf("SELECT CASE WHEN p.seqincrement > 0"
+											   " THEN n.value <= (SELECT pg_catalog.max(%s) FROM %s)"
+											   " ELSE n.value >= (SELECT pg_catalog.min(%s) FROM %s) END"
+											   " FROM pg_catalog.pg_sequence p,"
+											   " LATERAL (SELECT '" INT64_FORMAT "'::pg_catalog.numeric"
+											   " + %s) n(value)"
+											   " WHERE p.seqrelid = %u AND NOT p.seqcycle",
+											   value, from, value, from,
+											   position.last_value,
+											   position.is_called ?
+											   "p.seqincrement" : "0",
+											   sequence),
+									  list_make1_oid(relid), TARGET_CODE_OURS);
 	return rows->nrows > 0 && ftm_rowset_bool(rows, 0, 0);
 }
 
@@ -322,12 +310,9 @@ ftm_verify_sequence(const CatalogSequence *source,
 {
 	VerifyResult *result = make_result("sequence", target->qualified);
 	StringInfoData detail;
-	RowSet	   *rows;
-	int64		last_value;
-	bool		is_called;
+	SequencePosition position;
 	Oid			owner;
-	char	   *table;
-	const char *column;
+	char	   *column;
 
 	if (!may_read(target->oid) || !source->readable)
 	{
@@ -335,39 +320,36 @@ ftm_verify_sequence(const CatalogSequence *source,
 								  source->readable ? "target" : "source");
 		return result;
 	}
-	rows = ftm_target_query(psprintf("SELECT last_value, is_called FROM %s",
-									 target->qualified),
-							0, NULL);
-	last_value = ftm_rowset_int64(rows, 0, 0);
-	is_called = ftm_rowset_bool(rows, 0, 1);
+	position = ftm_sequence_read(target->oid, target->qualified);
 
 	initStringInfo(&detail);
-	result->ok = last_value == source->last_value &&
-		is_called == source->is_called;
+	result->ok = position.last_value == source->last_value &&
+		position.is_called == source->is_called;
 	if (result->ok)
-		add_detail(&detail, "at " INT64_FORMAT ", %s", last_value,
-				   is_called ? "called" : "not called yet");
+		add_detail(&detail, "at " INT64_FORMAT ", %s", position.last_value,
+				   position.is_called ? "called" : "not called yet");
 	else
 		add_detail(&detail, "at " INT64_FORMAT ", %s, on the source and " INT64_FORMAT ", %s, on the target",
 				   source->last_value,
 				   source->is_called ? "called" : "not called yet",
-				   last_value, is_called ? "called" : "not called yet");
+				   position.last_value,
+				   position.is_called ? "called" : "not called yet");
 
 	/*
 	 * A sequence that equals the source's and is behind the data is so in the
 	 * source, too: worth a word, but no difference.
 	 */
-	if (!owning_column(target, &owner, &table, &column))
+	if (!owning_column(target->oid, &owner, &column))
 		;						/* there is no such data */
 	else if (!may_read(owner))
 	{
 		result->ok = false;
 		add_detail(&detail, "not compared with the values of column %s, which cannot be read",
-				   column);
+				   quote_identifier(column));
 	}
-	else if (is_behind_data(target, table, column))
+	else if (is_behind_data(target->oid, position, owner, column))
 		add_detail(&detail, "behind the values of column %s%s",
-				   target->owner_column,
+				   column,
 				   result->ok ? ", as in the source" : "");
 	result->detail = detail.data;
 	return result;

@@ -751,15 +751,16 @@ set_sequences(StringInfo command, StringInfo answer pg_attribute_unused())
 		count = (int) pq_getmsgint(command, 4);
 		for (int i = 0; i < count; i++)
 		{
+			Oid			relid = pq_getmsgint(command, 4);
 			char	   *name = ftm_task_get_string(command);
-			int64		last_value = pq_getmsgint64(command);
-			bool		is_called = pq_getmsgbyte(command);
+			SequencePosition position;
 
+			position.last_value = pq_getmsgint64(command);
+			position.is_called = pq_getmsgbyte(command);
 			if (pass == 0)
-				ftm_state_sequence_found(worker.run_id, name, last_value,
-										 is_called);
+				ftm_state_sequence_found(worker.run_id, relid, name, position);
 			else
-				ftm_finish_sequence(name, last_value, is_called);
+				ftm_sequence_set(relid, name, position);
 		}
 		commit_transaction(outer);
 	}
