@@ -106,6 +106,7 @@ ftm_export(PG_FUNCTION_ARGS)
 	ftm_recovery_refuse("ftm_export()");
 	exporter = exporter_from_args(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
+	ftm_extension_require_select("ftm_user_map");
 	nestlevel = ftm_target_pin_settings();
 	exporter->server = ftm_options_source_server(exporter->scope->source);
 	exporter->source = ftm_source_connect(exporter->server,

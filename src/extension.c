@@ -11,6 +11,8 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_extension.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -64,6 +66,27 @@ const char *
 ftm_extension_schema_quoted(void)
 {
 	return quote_identifier(ftm_extension_schema());
+}
+
+void
+ftm_extension_require_select(const char *table)
+{
+	Oid			schema;
+	Oid			owner;
+	Oid			relid;
+
+	read_extension(&schema, &owner);
+	relid = get_relname_relid(table, schema);
+	if (!OidIsValid(relid))
+		elog(ERROR, "table %s of the extension is missing", table);
+	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for table %s", table),
+				 errdetail("The function hands out what is in it."),
+				 errhint("Execute GRANT SELECT ON %s TO %s.",
+						 quote_qualified_identifier(get_namespace_name(schema), table),
+						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
 Oid

@@ -22,4 +22,10 @@ extern const char *ftm_extension_schema_quoted(void);
 /* Owner of the extension, in whose name state tables are read and written. */
 extern Oid	ftm_extension_owner(void);
 
+/*
+ * Error 42501 unless the current user may read a table of the extension: for
+ * what hands out its rows, which are read in its owner's name.
+ */
+extern void ftm_extension_require_select(const char *table);
+
 #endif							/* FTM_EXTENSION_H */

@@ -20,6 +20,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
+#include "extension.h"
 #include "report_style.h"
 #include "state.h"
 
@@ -93,6 +94,9 @@ ftm_report(PG_FUNCTION_ARGS)
 	report.page = makeStringInfo();
 	report.run_id = PG_ARGISNULL(0) ? ftm_state_latest_run() : PG_GETARG_INT64(0);
 	report.emails = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
+
+	if (report.emails)
+		ftm_extension_require_select("ftm_user");
 
 	put_begin(&report);
 	put_verdict(&report);

@@ -126,6 +126,9 @@ ftm_scan_begin(SourceConnection *source)
 	const char *mapped;
 	RowSet	   *rows;
 
+	/* The source gets to see all ids of the user map. */
+	ftm_extension_require_select("ftm_user_map");
+
 	(void) ftm_source_query(source, &planner_settings_shape,
 							planner_settings_sql, 0, NULL);
 	rows = ftm_source_query(source, &exists_shape,
