@@ -12,7 +12,6 @@
 #error "ftmigrate needs PostgreSQL 15 or later"
 #endif
 
-#include "nodes/parsenodes.h"
 #include "pgstat.h"
 #include "utils/wait_event.h"
 
@@ -190,19 +189,16 @@ ftm_wait_event(void)
 	ExecutorRun(execution, ForwardScanDirection, 0, true)
 #endif
 
-/* Whose rights a query's relations are read with moved into a list in 16. */
-static inline void
-ftm_query_check_as_user(Query *query, Oid role)
-{
-	ListCell   *lc;
-
+/*
+ * Whose rights a query's relations are read with (checkAsUser) moved into a
+ * list of its own in 16.
+ */
 #if PG_VERSION_NUM >= 160000
-	foreach(lc, query->rteperminfos)
-		lfirst_node(RTEPermissionInfo, lc)->checkAsUser = role;
+#define FtmReadPermission			RTEPermissionInfo
+#define ftm_read_permissions(query)	((query)->rteperminfos)
 #else
-	foreach(lc, query->rtable)
-		lfirst_node(RangeTblEntry, lc)->checkAsUser = role;
+#define FtmReadPermission			RangeTblEntry
+#define ftm_read_permissions(query)	((query)->rtable)
 #endif
-}
 
 #endif							/* FTM_COMPAT_H */

@@ -334,7 +334,8 @@ check_relations(Node *node, RelationCheck *check)
 													   get_rel_name(entry->relid))),
 					 errhint("The target's schema must not change while a migration runs.  Call the function again.")));
 	}
-	ftm_query_check_as_user((Query *) node, check->caller);
+	foreach(lc, ftm_read_permissions((Query *) node))
+		lfirst_node(FtmReadPermission, lc)->checkAsUser = check->caller;
 	return query_tree_walker((Query *) node, check_relations, check, 0);
 }
 
