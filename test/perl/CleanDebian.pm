@@ -137,7 +137,9 @@ sub new
 	my ($class, $folder, $suite) = @_;
 	my @archive = _archive($suite);
 
-	_must('debootstrap', '--variant=minbase', $suite, $folder, $archive[0][0]);
+	# A release that debootstrap is too old for is made as unstable is.
+	_must('debootstrap', '--variant=minbase', $suite, $folder, $archive[0][0],
+		-e "/usr/share/debootstrap/scripts/$suite" ? () : 'sid');
 
 	my $self = $class->_enter($folder);
 	$self->write('/etc/apt/sources.list',
@@ -145,6 +147,10 @@ sub new
 	# As if somebody had answered yes
 	$self->write('/etc/apt/apt.conf.d/90test',
 		qq(APT::Get::Assume-Yes "true";\nAcquire::Languages "none";\n));
+	# What this machine thinks of the age of the mirror's lists
+	$self->write('/etc/apt/apt.conf.d/91test',
+		_must(qw(apt-config dump --no-empty --format), '%f "%v";%n',
+			qw(Acquire::Check-Valid-Until Acquire::Check-Date)));
 	# No service starts by itself: ports are the host's.
 	$self->write('/usr/sbin/policy-rc.d', "#!/bin/sh\nexit 101\n");
 	chmod 0755, "$folder/usr/sbin/policy-rc.d" or die "chmod: $!";
