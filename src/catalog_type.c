@@ -203,7 +203,10 @@ value_of(const TypeEntry *entry, int column)
 	return ftm_rowset_value(entry->rows, entry->row, column);
 }
 
-/* A type whose row is there. */
+/*
+ * A type whose row is there.  No catalog lacks one that is used, so it is not the
+ * user who named what does not exist: an error of its own is for that.
+ */
 static TypeEntry *
 find_type(TypeTable *types, Oid oid)
 {
@@ -211,7 +214,7 @@ find_type(TypeTable *types, Oid oid)
 
 	if (entry == NULL || entry->state == TYPE_UNKNOWN)
 		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("a column or type is of type %u, which is not in pg_type",
 						oid)));
 	return entry;
