@@ -398,6 +398,20 @@ COMMENT ON FUNCTION @extschema@.ftm_check IS
 REVOKE ALL ON FUNCTION @extschema@.ftm_check FROM PUBLIC;
 
 -- ---------------------------------------------------------------------------
+-- User ids in the schema itself (schema_ids.c)
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION @extschema@.ftm_schema_user_ids(
+		source pg_catalog.name DEFAULT 'supabase')
+	RETURNS TABLE (object_type pg_catalog.text, object pg_catalog.text,
+		source_user_id pg_catalog.uuid, target_user_id pg_catalog.uuid,
+		statement pg_catalog.text)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ftm_schema_user_ids IS
+	'ids of the source''s users in definitions of the target''s schema, and the statements that put the new ones there';
+REVOKE ALL ON FUNCTION @extschema@.ftm_schema_user_ids FROM PUBLIC;
+
+-- ---------------------------------------------------------------------------
 -- Runs (run.c)
 -- ---------------------------------------------------------------------------
 

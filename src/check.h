@@ -97,6 +97,7 @@ extern void ftm_check_encryption(Preflight *preflight);
 extern void ftm_check_server_version(Preflight *preflight);
 extern void ftm_check_session_settings(Preflight *preflight);
 extern void ftm_check_connection_limit(Preflight *preflight);
+extern void ftm_check_source_locks(Preflight *preflight);
 extern void ftm_check_pooler_mode(Preflight *preflight);
 extern void ftm_check_snapshot(Preflight *preflight);
 extern void ftm_check_freeze(Preflight *preflight);
@@ -120,6 +121,10 @@ extern void ftm_check_extensions(Preflight *preflight);
 extern void ftm_check_encoding(Preflight *preflight);
 extern void ftm_check_collation(Preflight *preflight);
 extern void ftm_check_statistics(Preflight *preflight);
+
+/* checks of what a migration of tables leaves as it is: check_needs.c */
+extern void ftm_check_schema_ids(Preflight *preflight);
+extern void ftm_check_left_behind(Preflight *preflight);
 
 /* check of the auth service: check_auth.c */
 extern void ftm_check_auth_server(Preflight *preflight);

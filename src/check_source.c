@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "check.h"
@@ -121,8 +122,69 @@ ftm_check_server_version(Preflight *preflight)
 void
 ftm_check_session_settings(Preflight *preflight)
 {
+	static const char *const timeouts[] = {"statement_timeout",
+	"transaction_timeout"};
+	bool		ours = false;
+
 	ftm_source_check_timeouts(preflight->source);
-	ftm_check_pass(preflight, "All timeouts of the session are off, and it is read-only.");
+	for (int i = 0; i < (int) lengthof(timeouts); i++)
+	{
+		const char *value = GetConfigOption(timeouts[i], true, false);
+
+		if (value == NULL || strcmp(value, "0") == 0)
+			continue;
+		ours = true;
+		ftm_check_warn(preflight,
+					   psprintf("The %s of this session is %s: a call that takes longer is ended.",
+								timeouts[i],
+								GetConfigOptionByName(timeouts[i], NULL, false)),
+					   psprintf("Execute SET %s = 0 before ftm_run_migration(), or call it with wait => false.",
+								timeouts[i]));
+	}
+	if (!ours)
+		ftm_check_pass(preflight, "All timeouts of the source's session and of this one are off, and the source's is read-only.");
+}
+
+/*
+ * Whoever waits for a lock of a table is in the queue of the next one who wants
+ * it, so a lock of a minute is reported, too.
+ */
+void
+ftm_check_source_locks(Preflight *preflight)
+{
+	static const char sql[] =
+		"SELECT DISTINCT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),"
+		" l.pid, pg_catalog.concat_ws(', ', a.usename, nullif(a.application_name, ''), a.state,"
+		"  'since ' || pg_catalog.date_trunc('second', a.xact_start)::pg_catalog.text)"
+		" FROM pg_catalog.pg_locks l"
+		" JOIN pg_catalog.pg_class c ON c.oid = l.relation"
+		" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+		" LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"
+		" WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'"
+		" AND l.pid <> pg_catalog.pg_backend_pid()"
+		" AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d"
+		"  WHERE d.datname = pg_catalog.current_database())"
+		" AND c.relkind IN ('r', 'p', 'm', 'S')"
+		" AND (n.nspname = ANY ($1::pg_catalog.text[])"
+		"  OR (n.nspname = 'auth' AND c.relname IN ('users', 'identities')))"
+		" ORDER BY 1, 2";
+	static const AnswerShape shape = {
+		"locks", ANY_ROWS, 0, {TEXT_COLUMN, COUNT_COLUMN, TEXT_COLUMN}
+	};
+	const char *params[1] = {ftm_catalog_array_text(preflight->scope->schemas)};
+	RowSet	   *rows = ftm_source_query(preflight->source, &shape, sql, 1,
+										params);
+
+	for (int row = 0; row < rows->nrows; row++)
+		ftm_check_fail(preflight, ERRCODE_LOCK_NOT_AVAILABLE,
+					   psprintf("Table %s of the source is locked by process %s (%s), which alters it or waits to do so: whatever reads it has to wait.",
+								ftm_rowset_text(rows, row, 0),
+								ftm_rowset_text(rows, row, 1),
+								ftm_rowset_text(rows, row, 2)),
+					   psprintf("Have that process finish, or execute SELECT pg_terminate_backend(%s) on the source.",
+								ftm_rowset_text(rows, row, 1)));
+	if (rows->nrows == 0)
+		ftm_check_pass(preflight, "Nobody has locked a table of the source against reading.");
 }
 
 /*

@@ -7,7 +7,8 @@
  * of two servers' catalogs and the way in which a major version prints an
  * expression make no difference.  Equal ones are paired off first; of those
  * left over, two of the same kind and name are one that differs, and the rest
- * are missing on one end.
+ * are missing on one end.  What the source says of a user may be said of the
+ * user's new id in the target.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,6 +23,7 @@
 #include "catalog_type.h"
 #include "definition.h"
 #include "expression.h"
+#include "schema_ids.h"
 #include "target.h"
 
 /* Name in an export. */
@@ -525,14 +527,17 @@ same_texts(const RowSet *a, int row_a, const RowSet *b, int row_b, int column)
 	const char *text_b = ftm_rowset_value(b, row_b, column);
 
 	return text_a == NULL || text_b == NULL ? text_a == text_b :
-		strcmp(text_a, text_b) == 0;
+		strcmp(text_a, text_b) == 0 ||
+		strcmp(ftm_schema_ids_map(text_a), text_b) == 0;
 }
 
 /* NULL: none. */
 static bool
 same_expression(const char *a, const char *b)
 {
-	return a == NULL || b == NULL ? a == b : ftm_expression_equal(a, b);
+	return a == NULL || b == NULL ? a == b :
+		ftm_expression_equal(a, b) ||
+		ftm_expression_equal(ftm_schema_ids_map(a), b);
 }
 
 /* Arrays of expressions, NULL for none. */
@@ -548,7 +553,7 @@ same_keys(const char *a, const char *b)
 		return false;
 	forboth(lc_a, keys_a, lc_b, keys_b)
 	{
-		if (!ftm_expression_equal(lfirst(lc_a), lfirst(lc_b)))
+		if (!same_expression(lfirst(lc_a), lfirst(lc_b)))
 			return false;
 	}
 	return true;

@@ -17,8 +17,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Brackets within brackets, at most; the server's parser recurses. */
-#define JSON_SPLIT_DEPTH	1000
+/*
+ * Brackets within brackets, at most: more than any server can have written,
+ * whose parser recurses within max_stack_depth.
+ */
+#define JSON_SPLIT_DEPTH	65536
 
 typedef enum JsonSplitStatus
 {

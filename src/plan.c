@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "plan.h"
 #include "plan_keys.h"
+#include "schema_ids.h"
 #include "scope.h"
 #include "settings.h"
 #include "storage.h"
@@ -422,7 +423,8 @@ check_generated(MigrationPlan *plan, PlanTable *table, PlanColumn *column)
 		ftm_plan_problem(plan, PLAN_SCHEMA,
 						 "Column %s.%s is generated in the target, but not in the source, whose values would be lost.  Drop the expression in the target.",
 						 table->name, quote_identifier(column->source->name));
-	else if (!ftm_expression_equal(source, target))
+	else if (!ftm_expression_equal(source, target) &&
+			 !ftm_expression_equal(ftm_schema_ids_map(source), target))
 		ftm_plan_problem(plan, PLAN_SCHEMA,
 						 "Column %s.%s is generated from %s in the source and from %s in the target.  Make the expressions the same.",
 						 table->name, quote_identifier(column->source->name),

@@ -37,6 +37,7 @@
 
 #include "compat.h"
 #include "pool.h"
+#include "target_error.h"
 #include "recovery.h"
 #include "settings.h"
 
@@ -676,7 +677,11 @@ ftm_pool_relay_message(StringInfo message, char type)
 	pq_parse_errornotice(message, &error);
 	/* A FATAL of the worker ends the call, not the session. */
 	if (type == 'E')
+	{
 		error.elevel = ERROR;
+		if (error.hint == NULL)
+			error.hint = unconstify(char *, ftm_target_error_hint(&error));
+	}
 	ThrowErrorData(&error);
 }
 

@@ -39,14 +39,17 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "settings.h"
 #include "source_private.h"
 
 /*
- * Settings of every source session.  The timeouts are read back afterwards:
+ * Settings of every source session, but for the time that it may wait for a
+ * lock, which is ftmigrate.lock_timeout: whoever alters a table there would
+ * have us wait for ever, and nobody know why.  Timeouts are read back afterwards:
  * a pooler may swallow SET, and a timeout that fires in the middle of a large
  * table costs the night.
  */
-static const char session_setup_sql[] =
+static const char session_setup_format[] =
 	"SELECT pg_catalog.set_config(s.name, w.value, false)"
 	"  FROM (VALUES"
 	"    ('search_path', 'pg_catalog'),"
@@ -63,7 +66,7 @@ static const char session_setup_sql[] =
 	"    ('quote_all_identifiers', 'off'),"
 	"    ('synchronize_seqscans', 'off'),"
 	"    ('statement_timeout', '0'),"
-	"    ('lock_timeout', '0'),"
+	"    ('lock_timeout', '%d'),"
 	"    ('idle_in_transaction_session_timeout', '0'),"
 	"    ('idle_session_timeout', '0'),"
 	"    ('transaction_timeout', '0'),"
@@ -72,12 +75,13 @@ static const char session_setup_sql[] =
 	"  JOIN pg_catalog.pg_settings AS s"
 	"    ON pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) w.name";
 
-static const char timeouts_sql[] =
+static const char timeouts_format[] =
 	"SELECT name, setting FROM pg_catalog.pg_settings"
 	" WHERE name IN ('statement_timeout', 'lock_timeout',"
 	"  'idle_in_transaction_session_timeout', 'idle_session_timeout',"
 	"  'transaction_timeout')"
-	"   AND setting OPERATOR(pg_catalog.<>) '0'";
+	"   AND setting OPERATOR(pg_catalog.<>)"
+	"   CASE WHEN name OPERATOR(pg_catalog.=) 'lock_timeout' THEN '%d' ELSE '0' END";
 
 /* Names of the settings that are still on. */
 static const AnswerShape timeouts_shape = {
@@ -528,16 +532,16 @@ static void
 send_setup(SourceConnection *source)
 {
 	send_statement(source, ANSWER_SETTINGS, &ftm_source_settings_shape,
-				   session_setup_sql, 0, NULL);
+				   psprintf(session_setup_format, ftm_lock_timeout), 0, NULL);
 	send_statement(source, ANSWER_TIMEOUTS, &timeouts_shape,
-				   timeouts_sql, 0, NULL);
+				   psprintf(timeouts_format, ftm_lock_timeout), 0, NULL);
 }
 
 void
 ftm_source_check_timeouts(SourceConnection *source)
 {
 	send_statement(source, ANSWER_TIMEOUTS, &timeouts_shape,
-				   timeouts_sql, 0, NULL);
+				   psprintf(timeouts_format, ftm_lock_timeout), 0, NULL);
 	ftm_source_await(source);
 }
 
@@ -966,7 +970,7 @@ check_timeouts(const SourceConnection *source, const RowSet *rows)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("could not turn off %s on source \"%s\"",
 						ftm_rowset_text(rows, 0, 0), source->server_name),
-				 errdetail("It is still \"%s\" after it was set to 0.",
+				 errdetail("It is still \"%s\" after it was set.",
 						   ftm_rowset_text(rows, 0, 1)),
 				 errhint("Connections in transaction mode of a pooler lose their settings.  Use the direct connection or the pooler's session mode (port 5432).")));
 }

@@ -128,7 +128,9 @@ ftm_source_report_result_error(SourceConnection *source)
 			(errcode(sqlstate),
 			 errmsg_internal("%s", primary),
 			 detail != NULL ? errdetail_internal("%s", detail) : 0,
-			 hint != NULL ? errhint("%s", hint) : 0,
+			 hint != NULL ? errhint("%s", hint) :
+			 sqlstate == ERRCODE_LOCK_NOT_AVAILABLE ?
+			 errhint("Another session of the source has locked a table: check \"source locks\" of ftm_check() says which.  End that session, or raise ftmigrate.lock_timeout, and call the function again.") : 0,
 			 context != NULL ? errcontext("%s", context) : 0,
 			 errcontext("source \"%s\"", source->server_name)));
 }

@@ -21,6 +21,7 @@
 #include "constant.h"
 #include "definition.h"
 #include "expression.h"
+#include "schema_ids.h"
 #include "target.h"
 #include "verify.h"
 #include "verify_schema.h"
@@ -407,6 +408,7 @@ compare_expression(Findings *findings, const ColumnPair *pair)
 	if (source_numbered ? target_numbered :
 		target_text != NULL &&
 		(ftm_expression_equal(source_text, target_text) ||
+		 ftm_expression_equal(ftm_schema_ids_map(source_text), target_text) ||
 		 (!target_numbered && !generated &&
 		  ftm_constant_equal(source_text, target_text,
 							 findings->table->target->oid,

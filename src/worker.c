@@ -231,6 +231,7 @@ ftm_worker_set_up_session(const PoolHeader *header)
 					PGC_USERSET, PGC_S_SESSION);
 	SetConfigOption("ftmigrate.log_file", header->log_file,
 					PGC_SUSET, PGC_S_SESSION);
+	ftm_lock_timeout = header->lock_timeout;
 	ftm_connect_timeout = header->connect_timeout;
 	ftm_network_timeout = header->network_timeout;
 	ftm_streams = header->streams;

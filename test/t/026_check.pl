@@ -40,7 +40,7 @@ unlike($all, qr/\|fail\|/, 'nothing fails');
 like($all, qr/^user columns\|warn\|Nobody has looked.*\|Execute SELECT \* FROM public\.ftm_scan_user_ids\(\)/m,
 	'a scan is missed');
 is(scalar(() = $target->sql('SELECT DISTINCT check_name FROM ftm_check()') =~ /^.+$/mg),
-	25, 'each check has a row');
+	28, 'each check has a row');
 
 #
 # Connections

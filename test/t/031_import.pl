@@ -144,7 +144,7 @@ $target->sql("SELECT ftm_rollback(max(run_id)) FROM ftm_run");
 
 # What is no good
 my $row  = '{"id":1}';
-my $deep = '{"id":1,"doc":' . ('[' x 5000) . (']' x 5000) . '}';
+my $deep = '{"id":1,"doc":' . ('[' x 70000) . (']' x 70000) . '}';
 foreach my $case (
 	[ 'truncated',        "[\n$row,\n{\"id\":2",                    'At line 3, column 8: the file ends inside of an object.' ],
 	[ 'array not closed', "[\n$row\n",                              'At line 3, column 1: the file ends before its array does.' ],
@@ -164,7 +164,7 @@ foreach my $case (
 	[ 'syntax',           "[\n{\"id\":1 \"note\":2}]",              'At line 2, column 9: Expected "," or "}", but found ""note"".' ],
 	[ 'no value',         '[{"id":}]',                              'At line 1, column 8: Expected JSON value, but found "}".' ],
 	[ 'brackets',         '[{"id":1,"doc":[}]}]',                   'At line 1, column 17: the bracket closes one of the other kind.' ],
-	[ 'too deep',         "[$deep]",                                'At line 1, column 1015: values are nested too deeply.' ],
+	[ 'too deep',         "[$deep]",                                'At line 1, column 65551: values are nested too deeply.' ],
 	[ 'too large',        "[{\"id\":1},\n{\"id\":99999999999}]",    'value "99999999999" is out of range for type integer', 2, 1 ],
 	[ 'no number',        '[{"id":"x"}]',                           'invalid input syntax for type integer: "x"', 1, 2 ],
 	[ 'no json',          '[{"id":1,"doc":"text"}]',                'invalid input syntax for type json', 1, 2 ],

@@ -1,0 +1,19 @@
+/*-------------------------------------------------------------------------
+ *
+ * target_error.h
+ *		What to do about an error of the target's server.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FTM_TARGET_ERROR_H
+#define FTM_TARGET_ERROR_H
+
+#include "utils/elog.h"
+
+/*
+ * The remedy for an error that the server raised while a worker was at work on
+ * a table, as a hint; NULL if there is none that is known.
+ */
+extern const char *ftm_target_error_hint(const ErrorData *error);
+
+#endif							/* FTM_TARGET_ERROR_H */
