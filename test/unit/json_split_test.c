@@ -58,7 +58,7 @@ static const Case cases[] = {
 	{"wrong brace", "[{\"a\":1]", "1:8 the bracket closes one of the other kind"},
 };
 
-static char found[65536];
+static char found[8 * JSON_SPLIT_DEPTH];
 
 static void
 note(const JsonPlace *place, const char *text)
@@ -107,7 +107,7 @@ static void
 split(const char *file, size_t cut)
 {
 	JsonSplitter splitter;
-	static char object[65536];
+	static char object[4 * JSON_SPLIT_DEPTH];
 
 	found[0] = object[0] = '\0';
 	ftm_json_split_init(&splitter);
