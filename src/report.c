@@ -130,13 +130,15 @@ static void
 put_text(StringInfo page, const char *text)
 {
 	const unsigned char *c;
+	const unsigned char *end;
 
 	if (text == NULL)
 		return;
 	if (GetDatabaseEncoding() != PG_SQL_ASCII)
 		text = pg_server_to_any(text, (int) strlen(text), PG_UTF8);
 
-	for (c = (const unsigned char *) text; *c != '\0'; c++)
+	end = (const unsigned char *) text + strlen(text);
+	for (c = (const unsigned char *) text; c < end; c++)
 	{
 		if (*c == '<')
 			appendStringInfoString(page, "&lt;");
@@ -150,7 +152,8 @@ put_text(StringInfo page, const char *text)
 			appendStringInfoString(page, "&#39;");
 		else if ((*c >= 0x20 && *c < 0x7f) || *c == '\n' || *c == '\t')
 			appendStringInfoChar(page, *c);
-		else if (*c < 0x80 || !pg_utf8_islegal(c, pg_utf_mblen(c)))
+		else if (*c < 0x80 || pg_utf_mblen(c) > end - c ||
+				 !pg_utf8_islegal(c, pg_utf_mblen(c)))
 			appendStringInfoString(page, "&#xFFFD;");
 		else
 		{

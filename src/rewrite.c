@@ -35,8 +35,8 @@
 /* No PostgreSQL writes a header extension; this is ample for one that may. */
 #define MAX_HEADER_EXTENSION	(1024 * 1024)
 
-/* The server's own limit for one value. */
-#define MAX_FIELD_LENGTH	(1024 * 1024 * 1024)
+/* The server's own limit for one value: a header of 4 bytes, 30 bits in all. */
+#define MAX_FIELD_LENGTH	((1 << 30) - 1 - 4)
 
 #define UUID_LENGTH			16
 #define UUID_TEXT_LENGTH	36

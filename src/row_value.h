@@ -228,8 +228,12 @@ ftm_align(const RowAttribute *attribute, char *data)
 					 ~attribute->align_mask);
 }
 
+/* What a varlena may hold: 30 bits count its header, too. */
+#define MAX_VARLENA_BYTES	((uint32) (MaxAllocSize - VARHDRSZ))
+
 /*
- * Write the bytes of a varlena behind a header, as short as may be.
+ * Write the bytes of a varlena behind a header, as short as may be; length is
+ * at most MAX_VARLENA_BYTES.
  */
 static inline char *
 ftm_store_raw_varlena(const RowAttribute *attribute, char *data, Datum *value,

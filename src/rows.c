@@ -416,7 +416,7 @@ read_row(RowWriter *writer, char *row, char *end)
 			raise_bad_field(writer, field, "unexpected EOF in COPY data");
 		length = (int32) ftm_read_uint32(data);
 		data += 4;
-		if (length < 0)
+		if ((uint32) length > MAX_VARLENA_BYTES)
 		{
 			if (length != -1)
 				raise_bad_field(writer, field, "invalid field size");

@@ -105,9 +105,16 @@
 	.message = "field length is 1073741825"
 },
 {
-	.name = "field length of 1 GB, of which little comes",
+	.name = "field length that leaves no room for a header",
 	.format = "binary", .columns = "ek",
-	.input = "<header><2:2><4:0x40000000>a", .output = "<header>",
+	.input = "<header><2:2><4:0x3FFFFFFC>a", .output = "<header>",
+	.status = REWRITE_MALFORMED, .row = 1, .column = 1,
+	.message = "field length is 1073741820"
+},
+{
+	.name = "the longest field, of which little comes",
+	.format = "binary", .columns = "ek",
+	.input = "<header><2:2><4:0x3FFFFFFB>a", .output = "<header>",
 	.status = REWRITE_MALFORMED, .row = 1, .message = "stream ends inside a row"
 },
 {
