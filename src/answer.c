@@ -54,7 +54,9 @@ ftm_answer_columns(const AnswerShape *shape)
 Size
 ftm_answer_max_bytes(const AnswerShape *shape)
 {
-	return shape->max_bytes != 0 ? shape->max_bytes : MAX_ANSWER_BYTES;
+	if (shape->max_bytes != 0)
+		return shape->max_bytes;
+	return shape->max_rows <= 1 ? MAX_ROW_BYTES : MAX_ANSWER_BYTES;
 }
 
 AnswerBuilder *

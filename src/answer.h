@@ -27,6 +27,9 @@
  */
 #define MAX_ANSWER_BYTES	((Size) 256 * 1024 * 1024)
 
+/* The same for one row of figures and names. */
+#define MAX_ROW_BYTES		((Size) 16 * 1024 * 1024)
+
 /* The same for lists of one entry per user, and for rows of users' tables. */
 #define MAX_LARGE_ANSWER_BYTES	((Size) 1024 * 1024 * 1024)
 
@@ -35,7 +38,8 @@ typedef struct AnswerShape
 	const char *about;			/* for messages: "the answer about ..." */
 	int64		min_rows;
 	int64		max_rows;
-	Size		max_bytes;		/* 0: MAX_ANSWER_BYTES */
+	Size		max_bytes;		/* 0: MAX_ANSWER_BYTES, or MAX_ROW_BYTES if
+								 * there is one row at most */
 	ValueRule	columns[MAX_ANSWER_COLUMNS];	/* ended by FORM_NONE */
 } AnswerShape;
 

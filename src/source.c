@@ -103,7 +103,7 @@ static const AnswerShape snapshot_shape = {
  * so there is ample room.
  */
 #define MAX_STRAY_BYTES		((Size) 64 * 1024 * 1024)
-#define MAX_ROW_BYTES		((Size) MaxAllocSize)
+#define MAX_COPY_BYTES		((Size) MaxAllocSize)
 
 static const char begin_sql[] =
 	"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
@@ -651,7 +651,7 @@ ftm_source_copy_begin(SourceConnection *source, const char *sql,
 		ftm_source_report_lost_connection(source);
 	flush_output(source);
 	source->arrived = 0;
-	source->arrival_limit = MAX_STRAY_BYTES + MAX_ROW_BYTES;
+	source->arrival_limit = MAX_STRAY_BYTES + MAX_COPY_BYTES;
 	source->copy_starting = true;
 	source->copy_columns = ncolumns;
 	source->copy_binary = binary;
