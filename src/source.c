@@ -898,6 +898,9 @@ read_answer(SourceConnection *source, const AnswerShape *shape)
 			case PGRES_COPY_BOTH:
 				ftm_source_refuse(source, "It begins a COPY that was not asked for.");
 				break;
+			case PGRES_PIPELINE_SYNC:
+				ftm_source_refuse(source, "It ends before it has begun.");
+				break;
 			default:
 				break;			/* judged by the caller */
 		}

@@ -142,6 +142,10 @@ foreach (
 	is($target->sql("SELECT 1"), '1', "null in $pattern: the server is there");
 }
 
+# The end of a COPY that never was, and then nothing.
+$proxy->alter(pattern => 'current_user, pg_catalog', how => 'kind', type => 'c', body => '');
+ends('end without a beginning', $migrate, '08P01', $broken, 200);
+
 # Types that consist of types: 8^6 of them, if each was spelled out.
 my $nested = 'CREATE TYPE public.nested0 AS (a int);';
 foreach my $level (1 .. 6)
