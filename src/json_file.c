@@ -445,12 +445,12 @@ ftm_json_file_discard(int code pg_attribute_unused(), Datum arg)
 void
 ftm_json_file_save(const char *path, const char *text, JsonFileInfo *info)
 {
+	const char *utf8 = pg_server_to_any(text, (int) strlen(text), PG_UTF8);
 	JsonFile   *file = ftm_json_file_create(path, false);
 
-	text = pg_server_to_any(text, (int) strlen(text), PG_UTF8);
 	PG_ENSURE_ERROR_CLEANUP(ftm_json_file_discard, PointerGetDatum(file));
 	{
-		ftm_json_file_write(file, text, strlen(text));
+		ftm_json_file_write(file, utf8, strlen(utf8));
 		ftm_json_file_finish(file, info);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(ftm_json_file_discard, PointerGetDatum(file));

@@ -237,6 +237,7 @@ note "$total calls, $cancelled of them cancelled";
 # The moment that a sweep may miss: all is done and written down, and the call
 # waits for its workers to end.  One of them is stopped, so that it takes long.
 my $gates = RunGates->new($target);
+forget_users();
 fill_user_map($source, $target);
 $target->load('user_columns.sql');
 $target->sql('SELECT ftm_rollback(max(run_id)) FROM ftm_run');
