@@ -22,7 +22,7 @@ srand $seed;
 note "seed $seed";
 
 my $step  = 3;
-my $calls = $ENV{FTM_TEST_LONG} ? 360 : 10;
+my $calls = $ENV{FTM_TEST_LONG} ? 240 : 10;
 
 # How many calls are made before the next one that nothing interrupts.
 my $batch = $ENV{FTM_TEST_LONG} ? 12 : 5;
