@@ -266,21 +266,38 @@ ftm_finish_foreign_keys(Oid relid)
 	return keys;
 }
 
-void
-ftm_finish_invalidate_table_keys(Oid relid)
+/*
+ * Those, and the keys that partitions inherited from them: they are valid
+ * together.
+ */
+static List *
+all_foreign_keys(Oid relid)
 {
 	List	   *keys = NIL;
-	Oid		   *constraints;
-	int			nconstraints = 0;
 	ListCell   *cell;
 
-	/* A key and those that partitions inherited from it are valid together. */
 	foreach(cell, ftm_finish_foreign_keys(relid))
 	{
 		keys = list_append_unique_oid(keys, lfirst_oid(cell));
 		keys = list_concat_unique_oid(keys,
 									  inherited_foreign_keys(lfirst_oid(cell)));
 	}
+	return keys;
+}
+
+void
+ftm_finish_lock_table_keys(Oid relid)
+{
+	lock_referencing_tables(all_foreign_keys(relid));
+}
+
+void
+ftm_finish_invalidate_table_keys(Oid relid)
+{
+	List	   *keys = all_foreign_keys(relid);
+	Oid		   *constraints;
+	int			nconstraints = 0;
+	ListCell   *cell;
 
 	constraints = palloc(sizeof(Oid) * Max(1, list_length(keys)));
 	foreach(cell, keys)

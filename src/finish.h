@@ -26,9 +26,11 @@ extern void ftm_finish_invalidate_foreign_keys(const Oid *constraints,
 											   int nconstraints);
 
 /*
- * The same for all foreign keys of and to one table, partitions included.
+ * The same for all foreign keys of and to one table, partitions included; and
+ * its locks alone, under which it is safe to read whether the keys are valid.
  */
 extern void ftm_finish_invalidate_table_keys(Oid relid);
+extern void ftm_finish_lock_table_keys(Oid relid);
 
 /*
  * OIDs of the foreign keys of and to one table and its partitions, those that

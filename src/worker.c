@@ -623,6 +623,7 @@ invalidate_keys(StringInfo command, StringInfo answer pg_attribute_unused())
 	{
 		Oid			relid = pq_getmsgint(command, 4);
 
+		ftm_finish_lock_table_keys(relid);
 		ftm_state_keys_found(worker.run_id, relid);
 		ftm_finish_invalidate_table_keys(relid);
 	}

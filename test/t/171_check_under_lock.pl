@@ -132,6 +132,29 @@ like($err, qr/trigger "fire" of table locked\.part_1_1 would fire during the loa
 $target->sql('DROP FUNCTION locked.fire CASCADE');
 $target->sql("SELECT ftm_run_migration($scope)");
 
+# A foreign key that is validated when the run looks at it: a rollback must know
+# that it was valid.
+$_->sql(<<'SQL') foreach $source, $target;
+CREATE TABLE locked.refers (plain int CONSTRAINT refers_plain REFERENCES locked.plain);
+SQL
+$source->sql("GRANT SELECT ON locked.refers TO $role");
+$target->sql(<<'SQL');
+SELECT ftm_rollback(max(run_id)) FROM ftm_run;
+ALTER TABLE locked.refers DROP CONSTRAINT refers_plain;
+ALTER TABLE locked.refers ADD CONSTRAINT refers_plain FOREIGN KEY (plain) REFERENCES locked.plain NOT VALID;
+SQL
+$made->query_safe('BEGIN; ALTER TABLE locked.refers VALIDATE CONSTRAINT refers_plain');
+$run = $target->start_sql("SELECT ftm_run_migration($scope)");
+$target->wait_for($worker_waits);
+$made->query_safe('COMMIT');
+($exit, $out, $err) = $run->finish;
+is($exit, 0, 'the run goes on when the key is validated') or diag $err;
+is($target->sql(q(SELECT valid FROM ftm_run_key WHERE key_name = 'refers_plain' ORDER BY run_id DESC LIMIT 1)), 't',
+	'and knows that it was');
+$target->sql('SELECT ftm_rollback(max(run_id)) FROM ftm_run; DROP TABLE locked.refers');
+$source->sql('DROP TABLE locked.refers');
+$target->sql("SELECT ftm_run_migration($scope)");
+
 # Rows of a table outside the run refer to what is replaced.
 $target->sql(<<'SQL');
 SELECT ftm_rollback(max(run_id)) FROM ftm_run;
