@@ -25,8 +25,10 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
+#include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -736,21 +738,40 @@ export_table(StringInfo command, StringInfo answer)
 }
 
 /*
+ * Lock a sequence until it is released, over the ends of transactions, so that
+ * nobody draws from it, renames or drops it.  Who may not set it may not disturb
+ * others either, and gets the error when it is set.
+ */
+static LockRelId
+hold_sequence(Oid relid, const char *name)
+{
+	LockRelId	lock;
+
+	lock.dbId = MyDatabaseId;
+	lock.relId = relid;
+	if (pg_class_aclcheck(relid, GetUserId(), ACL_UPDATE) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SEQUENCE, name);
+	LockRelationIdForSession(&lock, ShareRowExclusiveLock);
+	return lock;
+}
+
+/*
  * What a sequence was before is committed first: setting it is not undone by
- * an abort.
+ * an abort.  In between it must not move, or a rollback would put it back to
+ * before what somebody has drawn.
  */
 static void
 set_sequences(StringInfo command, StringInfo answer pg_attribute_unused())
 {
+	int			count = (int) pq_getmsgint(command, 4);
+	LockRelId  *held = palloc(sizeof(LockRelId) * Max(1, count));
 	int			start = command->cursor;
 
 	for (int pass = 0; pass < 2; pass++)
 	{
 		MemoryContext outer = begin_transaction();
-		int			count;
 
 		command->cursor = start;
-		count = (int) pq_getmsgint(command, 4);
 		for (int i = 0; i < count; i++)
 		{
 			Oid			relid = pq_getmsgint(command, 4);
@@ -760,12 +781,17 @@ set_sequences(StringInfo command, StringInfo answer pg_attribute_unused())
 			position.last_value = pq_getmsgint64(command);
 			position.is_called = pq_getmsgbyte(command);
 			if (pass == 0)
+			{
+				held[i] = hold_sequence(relid, name);
 				ftm_state_sequence_found(worker.run_id, relid, name, position);
+			}
 			else
 				ftm_sequence_set(relid, name, position);
 		}
 		commit_transaction(outer);
 	}
+	for (int i = 0; i < count; i++)
+		UnlockRelationIdForSession(&held[i], ShareRowExclusiveLock);
 }
 
 static void

@@ -155,6 +155,22 @@ $target->sql('SELECT ftm_rollback(max(run_id)) FROM ftm_run; DROP TABLE locked.r
 $source->sql('DROP TABLE locked.refers');
 $target->sql("SELECT ftm_run_migration($scope)");
 
+# A session has drawn from a sequence, and may do so again until it ends.
+$_->sql('CREATE SEQUENCE locked.counter') foreach $source, $target;
+$source->sql("SELECT setval('locked.counter', 1000); GRANT SELECT ON SEQUENCE locked.counter TO $role");
+$target->sql('SELECT ftm_rollback(max(run_id)) FROM ftm_run');
+$made->query_safe(q(BEGIN; SELECT nextval('locked.counter')));
+$run = $target->start_sql("SELECT ftm_run_migration($scope)");
+$target->wait_for($worker_waits);
+$made->query_safe(q(SELECT nextval('locked.counter'); COMMIT));
+($exit, $out, $err) = $run->finish;
+is($exit, 0, 'the run waits until nobody draws from a sequence') or diag $err;
+is($target->sql('SELECT last_value FROM locked.counter'), '1000', 'then it is set');
+$target->sql('SELECT ftm_rollback(max(run_id)) FROM ftm_run');
+is($target->sql('SELECT last_value FROM locked.counter'), '2', 'and a rollback knows where it was');
+$_->sql('DROP SEQUENCE locked.counter') foreach $source, $target;
+$target->sql("SELECT ftm_run_migration($scope)");
+
 # Rows of a table outside the run refer to what is replaced.
 $target->sql(<<'SQL');
 SELECT ftm_rollback(max(run_id)) FROM ftm_run;
