@@ -49,6 +49,7 @@
 #include "nodes/makefuncs.h"
 #include "parser/parse_relation.h"
 #include "pgstat.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -538,6 +539,8 @@ copy_rows(Relation rel, const TableTask *task)
 		options = lappend(options,
 						  makeDefElem("freeze", (Node *) makeBoolean(true), -1));
 
+	/* The executor wants the very lock of the entry, whatever else we hold. */
+	LockRelationOid(RelationGetRelid(rel), RowExclusiveLock);
 	(void) addRangeTableEntryForRelation(pstate, rel, RowExclusiveLock,
 										 NULL, false, false);
 	copy = BeginCopyFrom(pstate, rel, NULL, NULL, false, read_stream,

@@ -65,14 +65,14 @@ my $scope = q(schemas => '{small}');
 # error; the keeper may be writing down what became of the run.
 $target->sql(<<'SQL');
 CREATE SCHEMA sweep;
-CREATE FUNCTION sweep.leftovers(directory text) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION sweep.leftovers(directory text, at_once boolean = true) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	loaders bigint;
 	give_up timestamptz := clock_timestamp() + '60 s';
 BEGIN
 	PERFORM pg_stat_clear_snapshot();
 	SELECT count(*) INTO loaders FROM pg_stat_activity
-	 WHERE backend_type IN ('ftmigrate worker', 'ftmigrate leader');
+	 WHERE at_once AND backend_type IN ('ftmigrate worker', 'ftmigrate leader');
 	WHILE clock_timestamp() < give_up
 		AND (EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'ftmigrate%')
 			OR EXISTS (SELECT FROM public.ftm_run WHERE status = 'running'))
@@ -168,11 +168,14 @@ sub interrupted
 
 	# It may take longer than the timeout to put that back.
 	my $reset = "RESET statement_timeout;\n" x 3;
+
+	# A run in the background that was waited for has ended, its leader ends.
+	my $at_once = $function->{then} ? 'false' : 'true';
 	return join '', "\\echo call $timeout\n\\o /dev/null\n",
 	  $function->{before} ? "$function->{before};\n" : '',
 	  "SET statement_timeout = $timeout;\n$function->{call};\n$reset",
 	  $function->{then} ? "$function->{then};\n" : '',
-	  "\\o\nSELECT 'left ' || sweep.leftovers('$directory');\n";
+	  "\\o\nSELECT 'left ' || sweep.leftovers('$directory', $at_once);\n";
 }
 
 my ($total, $cancelled) = (0, 0);
