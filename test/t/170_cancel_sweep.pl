@@ -222,7 +222,7 @@ foreach my $function (@functions)
 		$count{calls} += @part;
 		$count{cancelled} += () = $err =~ /canceling statement due to statement timeout/g;
 		push @wrong, "left behind: $_" foreach grep { $_ ne '' } @left;
-		push @wrong, $_ foreach grep { !/canceling statement|the session that called ftm_run_migration\(\) ended/ } $err =~ /^.*ERROR: .*$/mg;
+		push @wrong, $_ foreach grep { !/canceling statement|run \d+ was rolled back|the session that called ftm_run_migration\(\) ended/ } $err =~ /^.*ERROR: .*$/mg;
 		push @wrong, "psql ended with $result: $err" if $result != 0 || @left != @part;
 		push @wrong, "next call: $out" if $out !~ /^done true$/m;
 		last if @wrong;
