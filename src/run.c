@@ -20,6 +20,7 @@
 #include "recovery.h"
 #include "run.h"
 #include "scope.h"
+#include "target_error.h"
 #include "settings.h"
 
 PG_FUNCTION_INFO_V1(ftm_run_migration);
@@ -54,15 +55,19 @@ ftm_run_migration(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	RunOptions *options;
 	List	   *results;
+	ErrorContextCallback callback = {error_context_stack,
+	ftm_target_error_timeout_callback, NULL};
 
 	ftm_leader_refuse_transaction_block("ftm_run_migration()");
 	options = options_from_args(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 
+	error_context_stack = &callback;
 	if (ftm_scope_bool_arg(fcinfo, ARG_WAIT, "wait") || options->dry_run)
 		results = ftm_leader_run(options);
 	else
 		results = list_make1(background_run(options));
+	error_context_stack = callback.previous;
 	ftm_run_put_results(rsinfo, results);
 	return (Datum) 0;
 }

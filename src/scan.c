@@ -63,6 +63,24 @@ static const int counted_masks[] = {
 #define BARE_REGEX		"(^|[^0-9A-Fa-f])" HEX "{32}($|[^0-9A-Fa-f])"
 #define BARE_ID_REGEX	"(?<!" HEX ")" HEX "{32}(?!" HEX ")"
 
+/*
+ * A path of a stored file: an id as the folder that a value, or an element of
+ * it, begins with, as Storage's policies ask for; or an id within a name that
+ * ends with a file's extension, unless that is the address of something else.
+ */
+#define FOLDER_REGEX	"(^|[\"{,])" UUID_REGEX "/"
+#define FILE_REGEX		UUID_REGEX "[^[:space:]\"@{},<>]*[.][A-Za-z0-9]{1,5}($|[]\"{},<>?#[:space:]])"
+
+/* Is the id that was found such a folder? */
+#define FOLDER_CONDITION \
+	"(ids.value LIKE found.value || '/%%'" \
+	" OR pg_catalog.strpos(ids.value, '\"' || found.value || '/') > 0" \
+	" OR pg_catalog.strpos(ids.value, '{' || found.value || '/') > 0" \
+	" OR pg_catalog.strpos(ids.value, ',' || found.value || '/') > 0)"
+
+/* Names of stored files that do not look like it and are known, at most. */
+#define MAX_FILE_NAMES	10000
+
 /* Supabase's addresses of stored files. */
 #define FILE_ADDRESS	"%/storage/v1/%"
 
@@ -85,6 +103,7 @@ static const struct
 	{"xml", "xml_out"},
 };
 
+static char *read_file_names(SourceConnection *source);
 static bool is_computed(const CatalogColumn *column,
 						const CatalogTable *target);
 static bool can_hold_ids(const CatalogType *type);
@@ -138,6 +157,8 @@ ftm_scan_begin(SourceConnection *source)
 							0, NULL);
 	users->in_table = ftm_rowset_bool(rows, 0, 0);
 
+	users->file_names = read_file_names(source);
+
 	rows = ftm_target_query_as_owner(psprintf("SELECT pg_catalog.array_agg(source_user_id)"
 											  " FROM %s.ftm_user_map",
 											  ftm_extension_schema_quoted()),
@@ -162,6 +183,49 @@ ftm_scan_begin(SourceConnection *source)
 							1, &mapped);
 	users->others = ftm_rowset_value(rows, 0, 0);
 	return users;
+}
+
+/*
+ * Names of the source's stored files with ids in them, with their buckets and
+ * without, that do not look like paths: the text of an array, NULL for none.
+ * A source without Storage, or whose role may not read it, has none.
+ */
+static char *
+read_file_names(SourceConnection *source)
+{
+	static const AnswerShape exists_shape = {
+		"storage.objects", ONE_ROW, 0, {BOOL_OR_NULL}
+	};
+	static const AnswerShape names_shape = {
+		"stored files", ONE_ROW, 0, {TEXTS_OR_NULL}
+	};
+	RowSet	   *rows;
+
+	rows = ftm_source_query(source, &exists_shape,
+							"SELECT pg_catalog.count(*) = 2 AND pg_catalog.bool_and("
+							"  pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
+							"  AND pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT')"
+							"  AND NOT pg_catalog.row_security_active(c.oid))"
+							" FROM pg_catalog.pg_class c"
+							" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+							" JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid"
+							" WHERE n.nspname = 'storage' AND c.relname = 'objects'"
+							" AND a.attname IN ('bucket_id', 'name')",
+							0, NULL);
+	if (!ftm_rowset_bool(rows, 0, 0))
+		return NULL;
+	rows = ftm_source_query(source, &names_shape,
+							psprintf("SELECT pg_catalog.array_agg(n.name)"
+									 " FROM (SELECT x.name FROM storage.objects AS o"
+									 "  CROSS JOIN LATERAL (VALUES (o.name::pg_catalog.text),"
+									 "   (o.bucket_id::pg_catalog.text || '/' || o.name::pg_catalog.text)) AS x (name)"
+									 "  WHERE o.name::pg_catalog.text COLLATE pg_catalog.\"C\" ~ '%s'"
+									 "  AND o.name::pg_catalog.text COLLATE pg_catalog.\"C\" !~ '%s'"
+									 "  LIMIT %d) AS n",
+									 UUID_REGEX, FOLDER_REGEX "|" FILE_REGEX,
+									 MAX_FILE_NAMES),
+							0, NULL);
+	return ftm_rowset_value(rows, 0, 0);
 }
 
 TableScan *
@@ -341,13 +405,17 @@ mask_expression(const KnownUsers *users)
 	appendStringInfo(&mask, "CASE WHEN ids.value LIKE '%%" UUID_SHAPE "%%'"
 					 " THEN (SELECT COALESCE(pg_catalog.bit_or(CASE WHEN NOT %s THEN %d"
 					 " WHEN found.value NOT IN (pg_catalog.lower(found.value), pg_catalog.upper(found.value)) THEN %d"
-					 " WHEN ids.value LIKE '%s' THEN %d ELSE %d END), 0)"
+					 " WHEN ids.value LIKE '%s' OR (ids.value ~ '" FILE_REGEX "'"
+					 " AND pg_catalog.strpos(ids.value, '://') = 0) OR " FOLDER_CONDITION
+					 " OR ids.value = ANY (%s::pg_catalog.text[]) THEN %d ELSE %d END), 0)"
 					 " FROM (SELECT m.match[1] AS value,"
 					 " pg_catalog.uuid_in(pg_catalog.textout(m.match[1])) AS id"
 					 " FROM pg_catalog.regexp_matches(ids.value, '" UUID_REGEX "', 'g') AS m (match)) AS found)"
 					 " ELSE 0 END",
-					 known, MASK_UNKNOWN, MASK_ODD, FILE_ADDRESS, MASK_FILE,
-					 MASK_INSIDE);
+					 known, MASK_UNKNOWN, MASK_ODD, FILE_ADDRESS,
+					 quote_literal_cstr(users->file_names != NULL ?
+										users->file_names : "{}"),
+					 MASK_FILE, MASK_INSIDE);
 
 	/* ids without hyphens */
 	appendStringInfo(&mask, " | CASE WHEN ids.value ~ '" BARE_REGEX "'"

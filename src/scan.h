@@ -19,7 +19,8 @@ typedef struct ScanColumn
 	int64		unknown_ids;	/* that hold a uuid that no known user has */
 	int64		whole_ids;		/* that are the id of a known user, no more */
 	int64		inside_ids;		/* with the id of a known user inside */
-	int64		file_ids;		/* the same, in the address of a stored file */
+	int64		file_ids;		/* the same, in the path or address of a
+								 * stored file */
 	int64		odd_ids;		/* with the id of a known user in mixed case
 								 * or without hyphens: never rewritten */
 } ScanColumn;
@@ -41,6 +42,8 @@ typedef struct KnownUsers
 {
 	bool		in_table;		/* the source has auth.users */
 	char	   *others;			/* uuid[] as text; NULL if there are none */
+	char	   *file_names;		/* text[] as text: stored files that only
+								 * storage.objects tells; NULL: none */
 } KnownUsers;
 
 /*

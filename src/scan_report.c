@@ -47,7 +47,10 @@ static Finding *judge(const CatalogTable *table, const ScanColumn *column,
 static const char *foreign_key_of(const List *by_foreign_key,
 								  const CatalogTable *table,
 								  const char *column);
-static const char *suggest(const ScanColumn *column);
+static const char *suggest(const CatalogTable *table,
+						   const ScanColumn *column);
+static bool is_file_name(const CatalogTable *table,
+						 const CatalogColumn *column);
 static char *describe(const Finding *finding);
 static void append_note(StringInfo notes, const char *format,...)
 			pg_attribute_printf(2, 3);
@@ -190,7 +193,7 @@ judge(const CatalogTable *table, const ScanColumn *column,
 	finding->foreign_key = foreign_key_of(by_foreign_key, table,
 										  column->column->name);
 	finding->suggestion = finding->foreign_key != NULL ? "id" :
-		suggest(column);
+		suggest(table, column);
 	finding->detail = describe(finding);
 	return finding;
 }
@@ -213,25 +216,37 @@ foreign_key_of(const List *by_foreign_key, const CatalogTable *table,
 }
 
 /*
- * Which mode fits what was found.  Ids in the addresses of stored files are
- * left alone, since the files keep their names; and so is what cannot be
- * rewritten.
+ * Which mode fits what was found.  Ids in paths and addresses of stored files
+ * are left alone, since the files keep their names; and so is what cannot be
+ * rewritten.  Where both have to be told apart, nothing fits.
  */
 static const char *
-suggest(const ScanColumn *column)
+suggest(const CatalogTable *table, const ScanColumn *column)
 {
 	const CatalogType *type = column->column->type;
 
 	if (column->known_ids == 0)
 		return NULL;
+	if (is_file_name(table, column->column))
+		return "ignore";
 	if (column->whole_ids > 0 && column->inside_ids == 0 &&
-		column->file_ids == 0 &&
 		ftm_user_column_id_mode(type) != REWRITE_KEEP)
 		return "id";
+	if (column->file_ids > 0)
+		return column->whole_ids + column->inside_ids > 0 &&
+			ftm_user_column_embedded_mode(type) != REWRITE_KEEP ? NULL : "ignore";
 	if (column->whole_ids + column->inside_ids > 0 &&
 		ftm_user_column_embedded_mode(type) != REWRITE_KEEP)
 		return "embedded";
 	return "ignore";
+}
+
+/* The table in which Storage keeps the names of the files themselves. */
+static bool
+is_file_name(const CatalogTable *table, const CatalogColumn *column)
+{
+	return strcmp(table->schema, "storage") == 0 &&
+		strcmp(table->name, "objects") == 0 && strcmp(column->name, "name") == 0;
 }
 
 /* What the numbers and the suggestion do not tell; NULL if that is nothing. */
@@ -250,8 +265,10 @@ describe(const Finding *finding)
 		ftm_user_column_embedded_mode(type) == REWRITE_KEEP)
 		append_note(&notes, "ids in this type cannot be rewritten");
 	if (column->file_ids > 0)
-		append_note(&notes, "values with ids in addresses of stored files: " INT64_FORMAT,
+		append_note(&notes, "values with ids in paths or addresses of stored files: " INT64_FORMAT,
 					column->file_ids);
+	if (column->known_ids > 0 && finding->suggestion == NULL)
+		append_note(&notes, "rewriting the other ids would rewrite those, too");
 	if (column->odd_ids > 0)
 		append_note(&notes, "values with ids in mixed case or without hyphens, which are never rewritten: " INT64_FORMAT,
 					column->odd_ids);
@@ -389,7 +406,8 @@ ftm_accept_user_columns(PG_FUNCTION_ARGS)
 	params[1] = ftm_scope_keyword_arg(fcinfo, 1, "unmapped", unmapped_values);
 	InitMaterializedSRF(fcinfo, 0);
 	rows = ftm_target_query_as_owner(psprintf("WITH accepted AS (UPDATE %s.ftm_user_column"
-											  " SET mode = COALESCE($1, suggestion), unmapped = COALESCE($2, unmapped)"
+											  " SET mode = CASE WHEN suggestion = 'ignore' THEN suggestion ELSE COALESCE($1, suggestion) END,"
+											  " unmapped = COALESCE($2, unmapped)"
 											  " WHERE mode IS NULL AND COALESCE($1, suggestion) IS NOT NULL"
 											  " RETURNING *)"
 											  " SELECT * FROM accepted"

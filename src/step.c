@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 
 #include "freeze.h"
+#include "orphans.h"
 #include "progress.h"
 #include "state.h"
 #include "step.h"
@@ -253,6 +254,7 @@ ftm_step_check_keys(Leader *leader)
 	List	   *tasks = NIL;
 	StringInfoData broken;
 	int			nbroken = 0;
+	bool		all_in_source = true;
 	ListCell   *lc;
 
 	foreach(lc, leader->plan->foreign_keys)
@@ -276,6 +278,7 @@ ftm_step_check_keys(Leader *leader)
 	foreach(lc, tasks)
 	{
 		KeyCheck   *check = ((PoolTask *) lfirst(lc))->arg;
+		int64		in_source;
 
 		if (check->orphans == 0)
 			continue;
@@ -292,8 +295,14 @@ ftm_step_check_keys(Leader *leader)
 									  check->orphans));
 			continue;
 		}
-		appendStringInfo(&broken, "%sRows without parent by %s: " INT64_FORMAT ".",
-						 nbroken++ > 0 ? "\n" : "", check->name, check->orphans);
+		in_source = ftm_orphans_of_source(leader->plan, leader->source,
+										  check->key);
+		all_in_source &= in_source >= check->orphans;
+		appendStringInfo(&broken, "%sRows without parent by %s: " INT64_FORMAT "%s.",
+						 nbroken++ > 0 ? "\n" : "", check->name, check->orphans,
+						 in_source > 0 ?
+						 psprintf("; the source has " INT64_FORMAT " of them, too",
+								  in_source) : "");
 	}
 	if (nbroken > 0)
 		ereport(ERROR,
@@ -302,6 +311,8 @@ ftm_step_check_keys(Leader *leader)
 							   "%d foreign keys are violated",
 							   nbroken, nbroken),
 				 errdetail_internal("%s", broken.data),
+				 all_in_source ?
+				 errhint("The source has these rows, too, whatever its own keys say.  Mend or delete them there, or accept them: drop the keys in the target, call again, and add the keys NOT VALID.") :
 				 errhint("Load the tables they refer to as well, or drop the keys in the target.")));
 }
 

@@ -11,6 +11,8 @@
  */
 #include "postgres.h"
 
+#include "storage/proc.h"
+
 #include "target_error.h"
 
 /* What an error must be about for an entry to speak of it. */
@@ -81,4 +83,11 @@ ftm_target_error_hint(const ErrorData *error)
 			return hints[i].hint;
 	}
 	return NULL;
+}
+
+void
+ftm_target_error_timeout_callback(void *arg pg_attribute_unused())
+{
+	if (StatementTimeout > 0 && geterrcode() == ERRCODE_QUERY_CANCELED)
+		errhint("If statement_timeout has ended it, execute SET statement_timeout = 0 first, or call with wait => false.  What is complete is kept.");
 }

@@ -16,4 +16,10 @@
  */
 extern const char *ftm_target_error_hint(const ErrorData *error);
 
+/*
+ * Error context callback of a call that may take hours: what to do about a
+ * statement_timeout that ends it.
+ */
+extern void ftm_target_error_timeout_callback(void *arg);
+
 #endif							/* FTM_TARGET_ERROR_H */

@@ -79,7 +79,7 @@ is_deeply({ map { $_ => $found->{$_}{suggestion} } keys %truth },
 	\%expected, 'suggestions');
 like(
 	$found->{'"public"."profiles"."avatar_url"'}{detail},
-	qr/^values with ids in addresses of stored files: \d+$/,
+	qr/^values with ids in paths or addresses of stored files: \d+$/,
 	'addresses of stored files are pointed out');
 is( $found->{'"odd"."user_spellings"."note"'}{detail},
 	'values with ids in mixed case or without hyphens, which are never rewritten: 3',
