@@ -19,6 +19,7 @@
  *-------------------------------------------------------------------------
  */
 #include "rewrite.h"
+#include "uuid_text.h"
 
 #include <arpa/inet.h>
 #include <stdarg.h>
@@ -38,8 +39,6 @@
 /* The server's own limit for one value: a header of 4 bytes, 30 bits in all. */
 #define MAX_FIELD_LENGTH	((1 << 30) - 1 - 4)
 
-#define UUID_LENGTH			16
-#define UUID_TEXT_LENGTH	36
 #define UUID_TYPE_OID		2950
 #define MAX_ARRAY_DIMENSIONS	6
 
@@ -67,7 +66,7 @@ struct Rewriter
 	RewriteColumn *columns;
 	bool		binary;
 	RewriteLookup lookup;
-	void	   *lookup_arg;
+	void	   *lookup_arg;		/* of known, too */
 
 	StreamPart	part;
 	RewriteCounts counts;
@@ -85,42 +84,11 @@ struct Rewriter
 	uint64_t	error_row;
 	int			error_column;
 	uint8_t		error_id[UUID_LENGTH];
+
+	/* Of columns whose ids are counted. */
+	KnownId		known;
+	uint64_t   *values_with_ids;
 };
-
-/* How a uuid is written in a text. */
-typedef enum UuidSpelling
-{
-	SPELLING_NONE,				/* this is no uuid */
-	SPELLING_LOWER,				/* also: digits alone */
-	SPELLING_UPPER,
-	SPELLING_MIXED				/* never written by a program, and a new id
-								 * in its place could not follow it */
-} UuidSpelling;
-
-#define HEX_DIGIT	0x10
-#define HEX_LOWER	0x20
-#define HEX_UPPER	0x40
-#define HEX_VALUE	0x0F
-
-/* Value of a hexadecimal digit with the flags above; 0: no such digit. */
-static const uint8_t hex_digits[256] = {
-	['0'] = HEX_DIGIT | 0,['1'] = HEX_DIGIT | 1,
-	['2'] = HEX_DIGIT | 2,['3'] = HEX_DIGIT | 3,
-	['4'] = HEX_DIGIT | 4,['5'] = HEX_DIGIT | 5,
-	['6'] = HEX_DIGIT | 6,['7'] = HEX_DIGIT | 7,
-	['8'] = HEX_DIGIT | 8,['9'] = HEX_DIGIT | 9,
-	['a'] = HEX_DIGIT | HEX_LOWER | 10,['A'] = HEX_DIGIT | HEX_UPPER | 10,
-	['b'] = HEX_DIGIT | HEX_LOWER | 11,['B'] = HEX_DIGIT | HEX_UPPER | 11,
-	['c'] = HEX_DIGIT | HEX_LOWER | 12,['C'] = HEX_DIGIT | HEX_UPPER | 12,
-	['d'] = HEX_DIGIT | HEX_LOWER | 13,['D'] = HEX_DIGIT | HEX_UPPER | 13,
-	['e'] = HEX_DIGIT | HEX_LOWER | 14,['E'] = HEX_DIGIT | HEX_UPPER | 14,
-	['f'] = HEX_DIGIT | HEX_LOWER | 15,['F'] = HEX_DIGIT | HEX_UPPER | 15,
-};
-
-/* Where the two digits of each byte of a uuid stand in its text. */
-static const uint8_t digit_positions[UUID_LENGTH] =
-{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
-
 
 /*
  * Errors.  The first one stays; column from 0, or -1.
@@ -161,53 +129,6 @@ read_int32(const char *data)
 
 	memcpy(&value, data, sizeof(value));
 	return (int32_t) ntohl(value);
-}
-
-
-/*
- * Uuids as text.
- */
-
-/* Read the 36 characters at text; id is only valid if they are a uuid. */
-static UuidSpelling
-parse_uuid(const char *text, uint8_t id[UUID_LENGTH])
-{
-	uint8_t		all = HEX_DIGIT;
-	uint8_t		any = 0;
-
-	if (text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-')
-		return SPELLING_NONE;
-
-	for (int i = 0; i < UUID_LENGTH; i++)
-	{
-		const char *digits = text + digit_positions[i];
-		uint8_t		high = hex_digits[(unsigned char) digits[0]];
-		uint8_t		low = hex_digits[(unsigned char) digits[1]];
-
-		all &= high & low;
-		any |= high | low;
-		id[i] = (uint8_t) ((high & HEX_VALUE) << 4 | (low & HEX_VALUE));
-	}
-
-	if (!(all & HEX_DIGIT))
-		return SPELLING_NONE;
-	if (!(any & HEX_UPPER))
-		return SPELLING_LOWER;
-	return (any & HEX_LOWER) ? SPELLING_MIXED : SPELLING_UPPER;
-}
-
-/* Write id over the uuid at text, whose dashes stay. */
-static void
-write_uuid(char *text, const uint8_t id[UUID_LENGTH], UuidSpelling spelling)
-{
-	const char *digits = spelling == SPELLING_UPPER ?
-		"0123456789ABCDEF" : "0123456789abcdef";
-
-	for (int i = 0; i < UUID_LENGTH; i++)
-	{
-		text[digit_positions[i]] = digits[id[i] >> 4];
-		text[digit_positions[i] + 1] = digits[id[i] & HEX_VALUE];
-	}
 }
 
 
@@ -479,6 +400,31 @@ rewrite_uuid_array(Rewriter *rewriter, int column, char *value, size_t length)
 			 "array has %zu bytes behind its last element", length - offset);
 }
 
+/*
+ * REWRITE_COUNT_UUID, REWRITE_COUNT_TEXT, REWRITE_COUNT_ANY: count a value in
+ * which a known user's id stands, and stays.  Out of line, so
+ * that columns that are rewritten do not pay for it.
+ */
+#if defined(__GNUC__)
+__attribute__((noinline))
+#endif
+static void
+count_value(Rewriter *rewriter, int column, const char *value, size_t length)
+{
+	RewriteMode mode = rewriter->columns[column].mode;
+	KnownIdForm form = KNOWN_ID_IN_TEXT;
+
+	if (!rewriter->binary)
+		form = KNOWN_ID_IN_COPY;
+	else if (mode == REWRITE_COUNT_ANY)
+		form = KNOWN_ID_IN_BINARY;
+	else if (mode == REWRITE_COUNT_UUID)
+		form = KNOWN_ID_AS_BYTES;
+	if (ftm_known_id_in(value, length, form, rewriter->known,
+						rewriter->lookup_arg))
+		rewriter->values_with_ids[column]++;
+}
+
 /* Rewrite all noted values of the row at row; stops at the first error. */
 static void
 rewrite_row(Rewriter *rewriter, char *row)
@@ -510,6 +456,11 @@ rewrite_row(Rewriter *rewriter, char *row)
 					rewrite_uuid_array(rewriter, column, value, length);
 				else
 					rewrite_embedded(rewriter, value, length);
+				break;
+			case REWRITE_COUNT_UUID:
+			case REWRITE_COUNT_TEXT:
+			case REWRITE_COUNT_ANY:
+				count_value(rewriter, column, value, length);
 				break;
 		}
 		if (rewriter->status != REWRITE_OK)
@@ -790,7 +741,7 @@ next_unit(Rewriter *rewriter, char *data, size_t length)
 
 Rewriter *
 ftm_rewrite_create(int ncolumns, const RewriteColumn *columns, bool binary,
-				   RewriteLookup lookup, void *arg)
+				   RewriteLookup lookup, KnownId known, void *arg)
 {
 	Rewriter   *rewriter = calloc(1, sizeof(Rewriter));
 	size_t		nmembers = ncolumns > 0 ? (size_t) ncolumns : 1;
@@ -801,7 +752,9 @@ ftm_rewrite_create(int ncolumns, const RewriteColumn *columns, bool binary,
 	rewriter->ncolumns = ncolumns;
 	rewriter->columns = calloc(nmembers, sizeof(RewriteColumn));
 	rewriter->values = calloc(nmembers, sizeof(RowValue));
-	if (rewriter->columns == NULL || rewriter->values == NULL)
+	rewriter->values_with_ids = calloc(nmembers, sizeof(uint64_t));
+	if (rewriter->columns == NULL || rewriter->values == NULL ||
+		rewriter->values_with_ids == NULL)
 	{
 		ftm_rewrite_free(rewriter);
 		return NULL;
@@ -811,6 +764,7 @@ ftm_rewrite_create(int ncolumns, const RewriteColumn *columns, bool binary,
 
 	rewriter->binary = binary;
 	rewriter->lookup = lookup;
+	rewriter->known = known;
 	rewriter->lookup_arg = arg;
 	rewriter->part = binary ? STREAM_HEADER : STREAM_ROWS;
 	rewriter->status = REWRITE_OK;
@@ -824,6 +778,7 @@ ftm_rewrite_free(Rewriter *rewriter)
 		return;
 	free(rewriter->columns);
 	free(rewriter->values);
+	free(rewriter->values_with_ids);
 	free(rewriter);
 }
 
@@ -863,6 +818,12 @@ void
 ftm_rewrite_counts(const Rewriter *rewriter, RewriteCounts *counts)
 {
 	*counts = rewriter->counts;
+}
+
+uint64_t
+ftm_rewrite_values_with_ids(const Rewriter *rewriter, int column)
+{
+	return rewriter->values_with_ids[column];
 }
 
 const char *

@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "known_id.h"
+
 /*
  * What a column holds, and so what is replaced in it.  A uuid as text that is
  * in upper case stays in upper case; one in mixed case is never replaced.
@@ -29,8 +31,17 @@ typedef enum RewriteMode
 								 * that is no uuid is left alone */
 	REWRITE_EMBEDDED_TEXT,		/* every known uuid inside text, text[], json,
 								 * jsonb, as 36 characters */
-	REWRITE_EMBEDDED_UUIDS		/* uuid[]: 16-byte elements in binary, 36
+	REWRITE_EMBEDDED_UUIDS,		/* uuid[]: 16-byte elements in binary, 36
 								 * characters in text format */
+
+	/* Nothing is replaced, but ids of known users are counted. */
+	REWRITE_COUNT_UUID,			/* the value is one uuid */
+	REWRITE_COUNT_TEXT,			/* every uuid inside text, arrays of text, json,
+								 * jsonb: whatever the case of its letters, and
+								 * without hyphens, too */
+	REWRITE_COUNT_ANY			/* the same in a value that consists of others
+								 * (array, composite, range), in binary also
+								 * uuids of 16 bytes */
 } RewriteMode;
 
 typedef struct RewriteColumn
@@ -67,11 +78,12 @@ typedef struct Rewriter Rewriter;
 
 /*
  * columns is copied.  binary: COPY (FORMAT binary), else text format with the
- * default delimiter and null marker.  Returns NULL if memory is short.
+ * default delimiter and null marker.  known may be NULL if no column's ids are
+ * counted; arg is for both functions.  Returns NULL if memory is short.
  */
 extern Rewriter *ftm_rewrite_create(int ncolumns, const RewriteColumn *columns,
 									bool binary, RewriteLookup lookup,
-									void *arg);
+									KnownId known, void *arg);
 extern void ftm_rewrite_free(Rewriter *rewriter);
 
 /*
@@ -93,6 +105,13 @@ extern RewriteStatus ftm_rewrite(Rewriter *rewriter, char *data,
 extern RewriteStatus ftm_rewrite_end(Rewriter *rewriter, size_t remaining);
 
 extern void ftm_rewrite_counts(const Rewriter *rewriter, RewriteCounts *counts);
+
+/*
+ * How many values (column from 0, of a mode that counts) have the id of a known
+ * user in them.
+ */
+extern uint64_t ftm_rewrite_values_with_ids(const Rewriter *rewriter,
+											int column);
 
 /*
  * After a status other than REWRITE_OK: what was wrong, as a fragment in the

@@ -29,7 +29,7 @@
 
 #define MAX_FUZZ_COLUMNS	7
 #define MAX_FUZZ_STREAM		4096
-#define NMODES				(REWRITE_EMBEDDED_UUIDS + 1)
+#define NMODES				(REWRITE_COUNT_ANY + 1)
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -64,6 +64,14 @@ lookup_most(void *arg, const uint8_t source[16], uint8_t target[16])
 	for (int i = 0; i < 16; i++)
 		target[i] = (uint8_t) (source[15 - i] ^ 0xA7);
 	return true;
+}
+
+/* Every other id is a known user's. */
+static bool
+know_half(void *arg, const uint8_t id[16])
+{
+	(void) arg;
+	return id[15] % 2 == 0;
 }
 
 /* Where streams are cut. */
@@ -101,6 +109,7 @@ expect_same(const StreamResult *a, const StreamResult *b, bool exact,
 /* What became of the inputs so far, by status. */
 static uint64_t outcomes[REWRITE_MALFORMED + 1];
 static uint64_t ids_mapped;
+static uint64_t values_with_ids;
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -115,6 +124,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	spec.binary = data[0] & 1;
 	spec.ncolumns = (data[0] >> 1) % (MAX_FUZZ_COLUMNS + 1);
 	spec.lookup = lookup_most;
+	spec.known = know_half;
 	data++;
 	size--;
 	if (size < (size_t) spec.ncolumns ||
@@ -134,6 +144,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	outcomes[whole.status]++;
 	ids_mapped += whole.counts.ids_mapped;
+	for (int i = 0; i < spec.ncolumns; i++)
+		values_with_ids += whole.values_with_ids[i];
 
 	model_rewrite(&spec, data, size, &other);
 	expect_same(&whole, &other, false, "naive rewriter");
@@ -200,6 +212,22 @@ generate_id_text(Random *random, Buffer *value)
 			(uint8_t) "-0aFg\\\b"[random_below(random, 7)];
 }
 
+/* The same without its hyphens, as far as they are there. */
+static void
+generate_bare_id(Random *random, Buffer *value)
+{
+	size_t		begin = value->length;
+	size_t		end = begin;
+
+	generate_id_text(random, value);
+	for (size_t i = begin; i < value->length; i++)
+	{
+		if (value->data[i] != '-')
+			value->data[end++] = value->data[i];
+	}
+	value->length = end;
+}
+
 /* Text with ids, parts of ids, and what may confuse a search for them. */
 static void
 generate_text(Random *random, Buffer *value)
@@ -208,7 +236,7 @@ generate_text(Random *random, Buffer *value)
 
 	for (uint32_t i = 0; i < npieces; i++)
 	{
-		switch (random_below(random, 4))
+		switch (random_below(random, 5))
 		{
 			case 0:
 			case 1:
@@ -221,6 +249,9 @@ generate_text(Random *random, Buffer *value)
 			case 3:
 				for (uint32_t j = random_below(random, 12); j > 0; j--)
 					append_byte(value, (uint8_t) "\b\f\n\r\t\v\\\\-0aF\xc3 {\""[random_below(random, 16)]);
+				break;
+			case 4:
+				generate_bare_id(random, value);
 				break;
 		}
 	}
@@ -262,7 +293,7 @@ generate_value(Random *random, RewriteMode mode, bool binary, Buffer *value)
 	if (random_below(random, 6) == 0)
 		return false;
 
-	if (mode == REWRITE_UUID && binary)
+	if ((mode == REWRITE_UUID || mode == REWRITE_COUNT_UUID) && binary)
 		generate_raw_id(random, value);
 	else if (mode == REWRITE_UUID)
 	{
@@ -272,7 +303,7 @@ generate_value(Random *random, RewriteMode mode, bool binary, Buffer *value)
 	}
 	else if (mode == REWRITE_TEXT && random_below(random, 4) > 0)
 		generate_id_text(random, value);
-	else if (mode == REWRITE_EMBEDDED_UUIDS && binary)
+	else if ((mode == REWRITE_EMBEDDED_UUIDS || mode == REWRITE_COUNT_ANY) && binary)
 		generate_array(random, value);
 	else
 		generate_text(random, value);
@@ -409,12 +440,13 @@ run_generated(uint64_t nruns, uint64_t seed)
 		LLVMFuzzerTestOneInput(input.data, input.length);
 		buffer_free(&input);
 	}
-	printf("%llu executions, seed %llu: %llu valid, %llu without mapping, %llu malformed; %llu ids mapped\n",
+	printf("%llu executions, seed %llu: %llu valid, %llu without mapping, %llu malformed; %llu ids mapped, %llu values with ids\n",
 		   (unsigned long long) nruns, (unsigned long long) seed,
 		   (unsigned long long) outcomes[REWRITE_OK],
 		   (unsigned long long) outcomes[REWRITE_UNMAPPED],
 		   (unsigned long long) outcomes[REWRITE_MALFORMED],
-		   (unsigned long long) ids_mapped);
+		   (unsigned long long) ids_mapped,
+		   (unsigned long long) values_with_ids);
 	return 0;
 }
 

@@ -22,13 +22,17 @@ my %budgets = (
 		'event'         => 262,
 		'reading'       => 363,
 		'embedded'      => 962,
-		'embedded-text' => 1856
+		'embedded-text' => 1856,
+		'counted-uuid'  => 464,
+		'counted-text'  => 1243
 	},
 	14 => {
 		'event'         => 265,
 		'reading'       => 366,
 		'embedded'      => 975,
-		'embedded-text' => 1878
+		'embedded-text' => 1878,
+		'counted-uuid'  => 470,
+		'counted-text'  => 1258
 	});
 
 plan skip_all => 'valgrind is not installed'

@@ -697,3 +697,53 @@
 	.output = "<new><second>-<NEW>\n<new>-1111-4111-8111-00000000000b\n",
 	.rows = 2, .ids_mapped = 4
 },
+
+/* Counting: nothing is replaced */
+{
+	.name = "uuids that are counted", .format = "binary", .columns = "Uk",
+	.input = "<header><2:2>[<#old>][<#old>]<2:2>[<#stranger>][x]<2:2>[<#same>][x]<2:2><null>[x]<2:2>[<#other>][]<trailer>",
+	.output = "<header><2:2>[<#old>][<#old>]<2:2>[<#stranger>][x]<2:2>[<#same>][x]<2:2><null>[x]<2:2>[<#other>][]<trailer>",
+	.rows = 5, .values_with_ids = {2}
+},
+{
+	.name = "uuids that are counted, in text format", .format = "text", .columns = "UU",
+	.input = "<old>\t<stranger>\n\\N\t<old>\n<other>\t\\N\n",
+	.output = "<old>\t<stranger>\n\\N\t<old>\n<other>\t\\N\n",
+	.rows = 3, .values_with_ids = {2, 1}
+},
+{
+	.name = "texts in every spelling", .format = "binary", .columns = "TTTT",
+	.input = "<header><2:4>[by <old>][(<OLD>)][<Old>!][<-old>]<2:4>[<-OLD>][x<-Old>-][<stranger>][<-stranger>]<2:4>[a<-old>][<-old>f][<-old><-old>][<same> <-same>]<trailer>",
+	.output = "<header><2:4>[by <old>][(<OLD>)][<Old>!][<-old>]<2:4>[<-OLD>][x<-Old>-][<stranger>][<-stranger>]<2:4>[a<-old>][<-old>f][<-old><-old>][<same> <-same>]<trailer>",
+	.rows = 3, .values_with_ids = {2, 2, 1, 1}
+},
+{
+	.name = "an id behind another", .format = "binary", .columns = "T",
+	.input = "<header><2:1>[<stranger><stranger><old>]<2:1>[<stranger>,<-stranger>,<-old>]<2:1>[0123456789abcdef0123456789abcdef0 <-old>]<trailer>",
+	.output = "<header><2:1>[<stranger><stranger><old>]<2:1>[<stranger>,<-stranger>,<-old>]<2:1>[0123456789abcdef0123456789abcdef0 <-old>]<trailer>",
+	.rows = 3, .values_with_ids = {3}
+},
+{
+	.name = "one value counts once", .format = "binary", .columns = "T",
+	.input = "<header><2:1>[<old><other><-old>]<trailer>",
+	.output = "<header><2:1>[<old><other><-old>]<trailer>",
+	.rows = 1, .values_with_ids = {1}
+},
+{
+	.name = "arrays and composites", .format = "binary", .columns = "AAA",
+	.input = "<header><2:3>[<4:1><4:0><4:2950><4:2><4:1>[<#stranger>][<#old>]][<4:2><4:2950>[<#old>]<4:23>[<4:7>]][<4:1><4:0><4:25><4:1><4:1>[by <old>]]<2:3>[<4:1><4:0><4:2950><4:1><4:1>[<#stranger>]][<4:2><4:2950><null><4:25>[<-old>]][]<trailer>",
+	.output = "<header><2:3>[<4:1><4:0><4:2950><4:2><4:1>[<#stranger>][<#old>]][<4:2><4:2950>[<#old>]<4:23>[<4:7>]][<4:1><4:0><4:25><4:1><4:1>[by <old>]]<2:3>[<4:1><4:0><4:2950><4:1><4:1>[<#stranger>]][<4:2><4:2950><null><4:25>[<-old>]][]<trailer>",
+	.rows = 2, .values_with_ids = {1, 2, 1}
+},
+{
+	.name = "a length that looks like a digit", .format = "binary", .columns = "T",
+	.input = "<header><2:1>[<4:1><4:0><4:25><4:1><4:1>[<-old>, and more of it]]<trailer>",
+	.output = "<header><2:1>[<4:1><4:0><4:25><4:1><4:1>[<-old>, and more of it]]<trailer>",
+	.rows = 1, .values_with_ids = {1}
+},
+{
+	.name = "an escape that looks like a digit", .format = "text", .columns = "TT",
+	.input = "\\b<-old>\t\\\\b<-old>\n\\f<old>\tx\n",
+	.output = "\\b<-old>\t\\\\b<-old>\n\\f<old>\tx\n",
+	.rows = 2, .values_with_ids = {2}
+},

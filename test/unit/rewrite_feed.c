@@ -106,7 +106,8 @@ feed_stream(const StreamSpec *spec, const uint8_t *stream, size_t length,
 
 	memset(result, 0, sizeof(StreamResult));
 	rewriter = ftm_rewrite_create(spec->ncolumns, spec->columns, spec->binary,
-								  spec->lookup, spec->lookup_arg);
+								  spec->lookup, spec->known,
+								  spec->lookup_arg);
 	if (rewriter == NULL)
 		abort();
 
@@ -123,6 +124,8 @@ feed_stream(const StreamSpec *spec, const uint8_t *stream, size_t length,
 
 	result->status = ftm_rewrite_end(rewriter, rest.length);
 	ftm_rewrite_counts(rewriter, &result->counts);
+	for (int i = 0; i < spec->ncolumns; i++)
+		result->values_with_ids[i] = ftm_rewrite_values_with_ids(rewriter, i);
 	if (result->status != REWRITE_OK)
 	{
 		const char *message;
@@ -163,6 +166,10 @@ result_difference(const StreamResult *a, const StreamResult *b, bool exact)
 		if (a->counts.ids_kept != b->counts.ids_kept)
 			return "number of ids kept";
 	}
+	if (a->status == REWRITE_OK &&
+		memcmp(a->values_with_ids, b->values_with_ids,
+			   sizeof(a->values_with_ids)) != 0)
+		return "number of values with ids of known users";
 	if (a->row != b->row)
 		return "row of the error";
 	if ((exact || a->status == REWRITE_UNMAPPED) && a->column != b->column)

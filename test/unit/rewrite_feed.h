@@ -32,6 +32,7 @@ typedef struct StreamSpec
 	int			ncolumns;
 	RewriteColumn columns[MAX_TEST_COLUMNS];
 	RewriteLookup lookup;
+	KnownId		known;
 	void	   *lookup_arg;
 } StreamSpec;
 
@@ -41,6 +42,7 @@ typedef struct StreamResult
 	RewriteStatus status;
 	Buffer		output;			/* the complete units before any error */
 	RewriteCounts counts;
+	uint64_t	values_with_ids[MAX_TEST_COLUMNS];
 	uint64_t	row;
 	int			column;
 	uint8_t		id[16];

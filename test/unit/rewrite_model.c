@@ -278,6 +278,69 @@ model_whole(const StreamSpec *spec, int number, ModelValue *value,
 	return true;
 }
 
+/* Without hyphens: no more and no fewer than 32 digits in a row. */
+static bool
+model_knows_bare(const StreamSpec *spec, const ModelValue *value)
+{
+	const Buffer *bytes = &value->bytes;
+
+	for (size_t first = 0; first < bytes->length; first++)
+	{
+		size_t		ndigits = 0;
+		size_t		skip = 0;
+		char		text[37];
+		uint8_t		id[16];
+
+		if (first > 0 && isxdigit(bytes->data[first - 1]))
+			continue;
+		while (first + ndigits < bytes->length && 
+			   isxdigit(bytes->data[first + ndigits]))
+			ndigits++;
+		/* what looks like digits may be the end of an element's length */
+		if (spec->binary && first > 0 && bytes->data[first - 1] == 0 &&
+			ndigits > 32 && ndigits < 36)
+			skip = ndigits - 32;
+		if (ndigits - skip != 32)
+			continue;
+		snprintf(text, sizeof(text), "%.8s-%.4s-%.4s-%.4s-%.12s",
+				 (const char *) bytes->data + first + skip,
+				 (const char *) bytes->data + first + skip + 8,
+				 (const char *) bytes->data + first + skip + 12,
+				 (const char *) bytes->data + first + skip + 16,
+				 (const char *) bytes->data + first + skip + 20);
+		text_to_id((const uint8_t *) text, id);
+		if (spec->known(spec->lookup_arg, id))
+			return true;
+	}
+	return false;
+}
+
+static bool
+model_knows(const StreamSpec *spec, RewriteMode mode, const ModelValue *value)
+{
+	const Buffer *bytes = &value->bytes;
+
+	if (mode == REWRITE_COUNT_UUID && spec->binary)
+		return bytes->length == 16 && spec->known(spec->lookup_arg, bytes->data);
+	for (size_t i = 0; i < bytes->length; i++)
+	{
+		uint8_t		id[16];
+
+		if (is_uuid(bytes->data + i, bytes->length - i))
+		{
+			text_to_id(bytes->data + i, id);
+			if (spec->known(spec->lookup_arg, id))
+				return true;
+		}
+		if (mode == REWRITE_COUNT_ANY && spec->binary &&
+			bytes->length - i >= 20 &&
+			memcmp(bytes->data + i, "\0\0\0\20", 4) == 0 &&
+			spec->known(spec->lookup_arg, bytes->data + i + 4))
+			return true;
+	}
+	return model_knows_bare(spec, value);
+}
+
 static void
 model_rewrite_row(const StreamSpec *spec, ModelRow *row, StreamResult *result)
 {
@@ -289,7 +352,10 @@ model_rewrite_row(const StreamSpec *spec, ModelRow *row, StreamResult *result)
 
 		if (value->is_null || mode == REWRITE_KEEP)
 			continue;
-		if (mode == REWRITE_UUID || mode == REWRITE_TEXT)
+		if (mode == REWRITE_COUNT_UUID || mode == REWRITE_COUNT_TEXT ||
+			mode == REWRITE_COUNT_ANY)
+			result->values_with_ids[i] += model_knows(spec, mode, value);
+		else if (mode == REWRITE_UUID || mode == REWRITE_TEXT)
 			ok = model_whole(spec, i + 1, value, result);
 		else if (mode == REWRITE_EMBEDDED_UUIDS && spec->binary)
 			ok = model_array(spec, value, result);

@@ -13,6 +13,8 @@
  *		<old>  <OLD>  <Old>		an id of the list below as text, in lower,
  *								upper or mixed case
  *		<#old>					its 16 bytes
+ *		<-old>					its 32 digits without hyphens, <-OLD> and
+ *								<-Old> likewise
  *		<1:65>  <2:5>  <4:-1>	an integer of 1, 2 or 4 bytes
  *		<header>  <trailer>		those of binary COPY
  *		<null>					a binary null: the length -1
@@ -138,6 +140,20 @@ lookup_named(void *arg, const uint8_t source[16], uint8_t target[16])
 }
 
 
+/* Known users are those that the map gives another id. */
+static bool
+known_named(void *arg, const uint8_t id[16])
+{
+	int			ncalls = *(int *) arg;
+	uint8_t		target[16];
+	bool		known = lookup_named(arg, id, target) &&
+		memcmp(id, target, 16) != 0;
+
+	*(int *) arg = ncalls;
+	return known;
+}
+
+
 /*
  * The notation of streams and columns.
  */
@@ -165,7 +181,20 @@ append_token(Buffer *stream, const char *token, size_t length)
 {
 	const NamedId *id;
 
-	if (length > 2 && token[1] == ':')
+	if (length > 1 && token[0] == '-')
+	{
+		Buffer		text = {0};
+
+		id = find_id(token + 1, length - 1);
+		append_id_text(&text, id, token + 1);
+		for (size_t i = 0; i < text.length; i++)
+		{
+			if (text.data[i] != '-')
+				buffer_append(stream, text.data + i, 1);
+		}
+		buffer_free(&text);
+	}
+	else if (length > 2 && token[1] == ':')
 		buffer_append_integer(stream, token[0] - '0', strtoll(token + 2, NULL, 0));
 	else if (strncmp(token, "header", length) == 0)
 		buffer_append(stream, "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19);
@@ -224,11 +253,11 @@ build_stream(const char *notation, bool binary, Buffer *stream)
 	}
 }
 
-/* Columns: k u t e a as in RewriteMode; ! behind it: unmapped is an error. */
+/* Columns: k u t e a U T A as in RewriteMode; ! behind it: unmapped is an error. */
 static void
 parse_columns(const char *columns, StreamSpec *spec)
 {
-	static const char letters[] = "kutea";
+	static const char letters[] = "kuteaUTA";
 
 	for (; *columns != '\0'; columns++)
 	{
@@ -255,6 +284,7 @@ typedef struct StreamTest
 	uint64_t	rows;
 	uint64_t	ids_mapped;
 	uint64_t	ids_kept;
+	uint64_t	values_with_ids[MAX_TEST_COLUMNS];
 
 	/* For errors only. */
 	RewriteStatus status;
@@ -281,6 +311,8 @@ check_result(const StreamTest *test, const StreamResult *result)
 	expected.counts.rows = test->rows;
 	expected.counts.ids_mapped = test->ids_mapped;
 	expected.counts.ids_kept = test->ids_kept;
+	memcpy(expected.values_with_ids, test->values_with_ids,
+		   sizeof(expected.values_with_ids));
 	expected.row = test->row;
 	expected.column = test->column;
 	if (test->id != NULL)
@@ -319,6 +351,7 @@ run_stream_test(const StreamTest *test)
 
 	spec.binary = strcmp(test->format, "binary") == 0;
 	spec.lookup = lookup_named;
+	spec.known = known_named;
 	spec.lookup_arg = &ncalls;
 	parse_columns(test->columns, &spec);
 	build_stream(test->input, spec.binary, &stream);
@@ -326,10 +359,11 @@ run_stream_test(const StreamTest *test)
 	feed_stream(&spec, stream.data, stream.length, NULL, NULL, &whole);
 	difference = check_result(test, &whole);
 	snprintf(detail, sizeof(detail),
-			 "not as expected: %s (status %d \"%s\", row %d, column %d, rows %d, mapped %d, kept %d)",
+			 "not as expected: %s (status %d \"%s\", row %d, column %d, rows %d, mapped %d, kept %d, values with ids %d)",
 			 difference ? difference : "", whole.status, whole.message,
 			 (int) whole.row, whole.column, (int) whole.counts.rows,
-			 (int) whole.counts.ids_mapped, (int) whole.counts.ids_kept);
+			 (int) whole.counts.ids_mapped, (int) whole.counts.ids_kept,
+			 (int) whole.values_with_ids[0]);
 	report(difference == NULL, test->format, test->name, detail);
 
 	difference = NULL;
@@ -406,7 +440,7 @@ create_rewriter(const char *columns, bool binary, int *ncalls)
 
 	parse_columns(columns, &spec);
 	rewriter = ftm_rewrite_create(spec.ncolumns, spec.columns, binary,
-								  lookup_named, ncalls);
+								  lookup_named, NULL, ncalls);
 	/* The columns must have been copied. */
 	memset(&spec, 0x7F, sizeof(spec));
 	if (rewriter == NULL)
@@ -541,7 +575,8 @@ test_many_columns(void)
 	Rewriter   *rewriter;
 
 	columns[NCOLUMNS - 1].mode = REWRITE_UUID;
-	rewriter = ftm_rewrite_create(NCOLUMNS, columns, true, lookup_named, &ncalls);
+	rewriter = ftm_rewrite_create(NCOLUMNS, columns, true, lookup_named, NULL,
+								  &ncalls);
 	build_stream("<header><2:1600>", true, &part);
 	buffer_append(&stream, part.data, part.length);
 	buffer_free(&part);
