@@ -72,6 +72,7 @@ CREATE TABLE @extschema@.ftm_run_table (
 	bytes pg_catalog.int8,
 	ids_mapped pg_catalog.int8,
 	ids_kept pg_catalog.int8,
+	ids_undecided pg_catalog.int8,
 	started_at pg_catalog.timestamptz,
 	finished_at pg_catalog.timestamptz,
 	error pg_catalog.text,
@@ -215,6 +216,18 @@ CREATE TABLE @extschema@.ftm_user_column (
 );
 COMMENT ON TABLE @extschema@.ftm_user_column IS
 	'columns that hold user ids, beyond those that foreign keys tell; mode NULL: not decided yet';
+
+CREATE TABLE @extschema@.ftm_scanned_column (
+	schema_name pg_catalog.name NOT NULL,
+	table_name pg_catalog.name NOT NULL,
+	column_name pg_catalog.name NOT NULL,
+	scanned_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	known_ids pg_catalog.int8 NOT NULL,
+	unknown_ids pg_catalog.int8 NOT NULL,
+	PRIMARY KEY (schema_name, table_name, column_name)
+);
+COMMENT ON TABLE @extschema@.ftm_scanned_column IS
+	'columns in which user ids were looked for, found or not';
 
 CREATE FUNCTION @extschema@.ftm_scan_user_ids(
 		source pg_catalog.name DEFAULT 'supabase',
@@ -428,7 +441,8 @@ CREATE FUNCTION @extschema@.ftm_run_migration(
 		verify pg_catalog.bool DEFAULT true,
 		dry_run pg_catalog.bool DEFAULT false,
 		restart pg_catalog.bool DEFAULT false,
-		wait pg_catalog.bool DEFAULT true)
+		wait pg_catalog.bool DEFAULT true,
+		undecided pg_catalog.text DEFAULT 'error')
 	RETURNS TABLE (table_name pg_catalog.text, rows pg_catalog.int8,
 		bytes pg_catalog.int8, ids_mapped pg_catalog.int8,
 		ids_kept pg_catalog.int8, seconds pg_catalog.numeric,
@@ -558,6 +572,14 @@ REVOKE ALL ON FUNCTION @extschema@.ftm_mixed_case_user_ids(pg_catalog.text) FROM
 COMMENT ON FUNCTION @extschema@.ftm_mixed_case_user_ids(pg_catalog.text) IS
 	'internal: number of user ids in the text that were not rewritten because of their mixed case';
 
+CREATE FUNCTION @extschema@.ftm_values_with_user_ids(VARIADIC "any")
+RETURNS pg_catalog.int8
+AS 'MODULE_PATHNAME', 'ftm_values_with_user_ids'
+LANGUAGE C STABLE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION @extschema@.ftm_values_with_user_ids(VARIADIC "any") FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.ftm_values_with_user_ids(VARIADIC "any") IS
+	'internal: how many of the values, each a uuid or a text, have a known user''s id in them that was not rewritten';
+
 -- ---------------------------------------------------------------------------
 -- JSON files (export.c)
 -- ---------------------------------------------------------------------------
@@ -588,7 +610,8 @@ CREATE FUNCTION @extschema@.ftm_import(
 		existing pg_catalog.text DEFAULT 'error',
 		unmapped pg_catalog.text DEFAULT NULL,
 		verify pg_catalog.bool DEFAULT true,
-		restart pg_catalog.bool DEFAULT false)
+		restart pg_catalog.bool DEFAULT false,
+		undecided pg_catalog.text DEFAULT 'error')
 	RETURNS TABLE (table_name pg_catalog.text, rows pg_catalog.int8,
 		bytes pg_catalog.int8, ids_mapped pg_catalog.int8,
 		ids_kept pg_catalog.int8, seconds pg_catalog.numeric,
@@ -799,3 +822,4 @@ SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_user_map', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_user', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_user_policy', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_user_column', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_scanned_column', '');

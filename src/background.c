@@ -132,7 +132,8 @@ put_options(StringInfo buffer, const RunOptions *options)
 	ftm_task_put_strings(buffer, options->scope->include);
 	ftm_task_put_strings(buffer, options->scope->exclude);
 	pq_sendint32(buffer, options->workers);
-	ftm_task_put_string(buffer, options->unmapped);
+	ftm_task_put_string(buffer, options->policy.unmapped);
+	ftm_task_put_string(buffer, options->policy.undecided);
 	pq_sendbyte(buffer, options->replace);
 	pq_sendbyte(buffer, options->users);
 	ftm_task_put_string(buffer, options->auth_server);
@@ -151,7 +152,8 @@ get_options(StringInfo buffer)
 	options->scope->include = ftm_task_get_strings(buffer);
 	options->scope->exclude = ftm_task_get_strings(buffer);
 	options->workers = (int) pq_getmsgint(buffer, 4);
-	options->unmapped = ftm_task_get_string(buffer);
+	options->policy.unmapped = ftm_task_get_string(buffer);
+	options->policy.undecided = ftm_task_get_string(buffer);
 	options->replace = pq_getmsgbyte(buffer);
 	options->users = pq_getmsgbyte(buffer);
 	options->auth_server = ftm_task_get_string(buffer);

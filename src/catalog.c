@@ -32,6 +32,7 @@ typedef enum CatalogQuestion
 	ASK_PUBLISHED,
 	ASK_FOREIGN_KEYS,
 	ASK_SEQUENCES,
+	ASK_USERS,
 	ASK_SCHEMAS,
 	QUESTIONS					/* how many there are */
 } CatalogQuestion;
@@ -74,6 +75,9 @@ static const struct
 	[ASK_SEQUENCES] =
 	{"sequences", CATALOG_SEQUENCES_SQL, true, OF_ALL,
 	CATALOG_SEQUENCES_SHAPE},
+	[ASK_USERS] =
+	{"users", CATALOG_USERS_SQL, false, OF_SOURCE | OF_RECORD,
+	CATALOG_USERS_SHAPE},
 	[ASK_SCHEMAS] =
 	{"schemas", CATALOG_SCHEMAS_SQL, true, OF_RECORD,
 	CATALOG_SCHEMAS_SHAPE},
@@ -246,6 +250,12 @@ ftm_catalog_receive(CatalogReader *reader)
 	if (answers[ASK_PUBLISHED] != NULL)
 		read_published(reader);
 	read_foreign_keys(reader);
+	if (answers[ASK_USERS] != NULL)
+	{
+		reader->catalog->has_users = answers[ASK_USERS]->nrows > 0;
+		reader->catalog->users_readable = reader->catalog->has_users &&
+			ftm_rowset_bool(answers[ASK_USERS], 0, 0);
+	}
 	if (answers[ASK_SCHEMAS] != NULL && reader->source == NULL)
 		leave_schemas(reader->catalog, answers[ASK_SCHEMAS], reader->schemas);
 	hash_destroy(reader->tables);

@@ -152,6 +152,9 @@ typedef struct Catalog
 								 * through tables outside the scope */
 	List	   *sequences;		/* of CatalogSequence in the scope's schemas,
 								 * or used by tables that are */
+	bool		has_users;		/* there is a table auth.users, ... */
+	bool		users_readable; /* which the session's role may read.  Source
+								 * only, both. */
 } Catalog;
 
 /*

@@ -52,6 +52,16 @@
 #define CATALOG_SCHEMAS_SHAPE \
 	{"schemas", ANY_ROWS, 0, {TEXT_COLUMN}}
 
+/* Supabase's users: no row if there is no such table, else may it be read? */
+#define CATALOG_USERS_SQL \
+	"SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE')" \
+	" AND pg_catalog.has_table_privilege(c.oid, 'SELECT')" \
+	" FROM pg_catalog.pg_class c" \
+	" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace" \
+	" WHERE n.nspname = 'auth' AND c.relname = 'users'"
+#define CATALOG_USERS_SHAPE \
+	{"auth.users", ONE_ROW_OR_NONE, 0, {BOOL_COLUMN}}
+
 #define CATALOG_VERSION_SQL \
 	"SELECT pg_catalog.current_setting('server_version_num')"
 #define CATALOG_VERSION_SHAPE \

@@ -120,6 +120,7 @@ ftm_check(PG_FUNCTION_ARGS)
 
 	ftm_recovery_refuse("ftm_check()");
 	preflight.scope = ftm_scope_from_args(fcinfo, 0);
+	preflight.policy.undecided = "error";
 	preflight.verify = true;
 	preflight.workers = ftm_workers;
 	preflight.auth_server = DEFAULT_AUTH_SERVER;

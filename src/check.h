@@ -46,7 +46,7 @@ typedef struct Preflight
 	const Scope *scope;
 	bool		for_run;		/* as a run's first step, not ftm_check() */
 	int64		run_id;			/* for_run: the run it goes on with, or 0 */
-	const char *unmapped;		/* as in ftm_plan_build() */
+	UserIdPolicy policy;
 	bool		rows_allowed;	/* in the tables of the target */
 	bool		verify;
 	int			workers;		/* that load tables */

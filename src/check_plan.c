@@ -14,26 +14,17 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/uuid.h"
 
 #include "catalog_sql.h"
 #include "check.h"
 #include "definition.h"
 #include "extension.h"
 #include "target.h"
-#include "usermap.h"
+#include "unmapped_users.h"
 #include "verify_schema.h"
 
 /* Users without a mapping that are looked for in the source's rows. */
 #define MAX_IDS_SOUGHT		1000
-
-/* What auth.users has and ftm_user_map lacks. */
-typedef struct MissingUsers
-{
-	int64		users;			/* all of them */
-	int64		missing;
-	List	   *ids;			/* of char *: the first MAX_IDS_SOUGHT */
-} MissingUsers;
 
 static void report_topic(Preflight *preflight, PlanTopic topic,
 						 char *pass_detail);
@@ -46,9 +37,8 @@ static bool has_topic(const List *findings, PlanTopic topic);
 static int	count_user_columns(const MigrationPlan *plan);
 static bool may_read_users(Preflight *preflight);
 static void report_missing_users(Preflight *preflight,
-								 const MissingUsers *missing);
-static MissingUsers find_missing_users(Preflight *preflight);
-static char *find_reference(Preflight *preflight, const MissingUsers *missing);
+								 const UnmappedUsers *users);
+static char *find_reference(Preflight *preflight, const UnmappedUsers *users);
 static List *needed_extensions(const MigrationPlan *plan);
 static List *add_extension(List *extensions, const CatalogType *type);
 
@@ -60,12 +50,12 @@ ftm_check_schema(Preflight *preflight)
 {
 	preflight->plan = preflight->catalog != NULL ?
 		ftm_plan_build_for(preflight->scope, preflight->catalog,
-						   preflight->unmapped) :
+						   &preflight->policy) :
 		preflight->reader != NULL ?
 		ftm_plan_build_asked(preflight->scope, preflight->reader,
-							 preflight->unmapped) :
+							 &preflight->policy) :
 		ftm_plan_build(preflight->scope, preflight->source,
-					   preflight->unmapped);
+					   &preflight->policy);
 	report_topic(preflight, PLAN_SCHEMA,
 				 psprintf("All tables of the source (%d) have a counterpart that takes all their values.",
 						  list_length(preflight->plan->tables)));
@@ -253,32 +243,12 @@ has_topic(const List *findings, PlanTopic topic)
 	return false;
 }
 
-/*
- * The plan reports what is undecided; that nobody has looked is worth knowing,
- * too.
- */
 void
 ftm_check_user_columns(Preflight *preflight)
 {
-	const char *params[1] = {ftm_catalog_array_text(preflight->scope->schemas)};
-	const char *schema = ftm_extension_schema_quoted();
-	RowSet	   *rows;
-
 	report_topic(preflight, PLAN_USER_COLUMNS,
 				 psprintf("All columns that are known to hold user ids are decided; to be rewritten: %d.",
 						  count_user_columns(preflight->plan)));
-	if (preflight->for_run)
-		return;
-	rows = ftm_target_query_as_owner(psprintf("SELECT EXISTS (SELECT FROM %s.ftm_user_column"
-											  " WHERE schema_name = ANY ($1::pg_catalog.text[])"
-											  " AND known_ids IS NOT NULL)",
-											  schema),
-									 1, params);
-	if (!ftm_rowset_bool(rows, 0, 0))
-		ftm_check_warn(preflight,
-					   "Nobody has looked for user ids in columns without a foreign key, and those would stay as they are.",
-					   psprintf("Execute SELECT * FROM %s.ftm_scan_user_ids(), or enter the columns that you know of in %s.ftm_user_column.",
-								schema, schema));
 }
 
 /* Columns of the plan whose user ids are rewritten. */
@@ -303,7 +273,7 @@ count_user_columns(const MigrationPlan *plan)
 void
 ftm_check_user_map(Preflight *preflight)
 {
-	MissingUsers missing;
+	UnmappedUsers *users;
 
 	if (count_user_columns(preflight->plan) == 0)
 	{
@@ -312,18 +282,18 @@ ftm_check_user_map(Preflight *preflight)
 	}
 	if (!may_read_users(preflight))
 		return;
-	missing = find_missing_users(preflight);
-	if (missing.missing == 0)
+	users = ftm_unmapped_users(preflight->source);
+	if (users->count == 0)
 		ftm_check_pass(preflight,
 					   psprintf("All users of the source (" INT64_FORMAT ") are in the user map.",
-								missing.users));
+								users->users));
 	else if (ftm_options_auth_server(preflight->auth_server, true) != NULL)
 		ftm_check_pass(preflight,
 					   psprintf("Users that are not in the user map yet: " INT64_FORMAT " of " INT64_FORMAT "; a run creates them by server %s.",
-								missing.missing, missing.users,
+								users->count, users->users,
 								quote_identifier(preflight->auth_server)));
 	else
-		report_missing_users(preflight, &missing);
+		report_missing_users(preflight, users);
 }
 
 /*
@@ -332,26 +302,17 @@ ftm_check_user_map(Preflight *preflight)
 static bool
 may_read_users(Preflight *preflight)
 {
-	static const char sql[] =
-		"SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
-		"  AND pg_catalog.has_table_privilege(c.oid, 'SELECT')"
-		" FROM pg_catalog.pg_class c"
-		" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-		" WHERE n.nspname = 'auth' AND c.relname = 'users'";
-	static const AnswerShape shape = {
-		"auth.users", ONE_ROW_OR_NONE, 0, {BOOL_COLUMN}
-	};
-	RowSet	   *rows = ftm_source_query(preflight->source, &shape, sql, 0, NULL);
+	const Catalog *source = preflight->plan->source;
 
-	if (rows->nrows == 0)
+	if (!source->has_users)
 		ftm_check_warn(preflight,
 					   "The source has no table auth.users, so it is not known which ids the user map ought to have.",
 					   "If it is a Supabase database, connect to database postgres of the project.");
-	else if (!ftm_rowset_bool(rows, 0, 0))
+	else if (!source->users_readable)
 		ftm_check_fail(preflight, ERRCODE_INSUFFICIENT_PRIVILEGE,
 					   "Table auth.users of the source cannot be read by the role of the connection.",
 					   "Grant it SELECT, and USAGE on the schema.");
-	return rows->nrows > 0 && ftm_rowset_bool(rows, 0, 0);
+	return source->users_readable;
 }
 
 /*
@@ -359,22 +320,21 @@ may_read_users(Preflight *preflight)
  * in which that is an error, so that is what is looked for.
  */
 static void
-report_missing_users(Preflight *preflight, const MissingUsers *missing)
+report_missing_users(Preflight *preflight, const UnmappedUsers *users)
 {
-	char	   *reference = find_reference(preflight, missing);
+	char	   *reference = find_reference(preflight, users);
 	char	   *detail;
 	char	   *hint;
 
 	detail = psprintf("Users of the source that are not in the user map: " INT64_FORMAT " of " INT64_FORMAT ", such as %s.",
-					  missing->missing, missing->users,
-					  (char *) linitial(missing->ids));
+					  users->count, users->users, ftm_unmapped_user(users, 0));
 	hint = psprintf("Have the run create them in the new auth service, which takes a server %s of ftm_stack_auth, or enter them in %s.ftm_user_map.",
 					quote_identifier(preflight->auth_server),
 					ftm_extension_schema_quoted());
 	if (reference != NULL)
 		ftm_check_fail(preflight, ERRCODE_FOREIGN_KEY_VIOLATION,
 					   psprintf("%s  %s", detail, reference), hint);
-	else if (missing->missing > MAX_IDS_SOUGHT)
+	else if (users->count > MAX_IDS_SOUGHT)
 		ftm_check_warn(preflight,
 					   psprintf("%s  No row that must have a known user refers to the first %d of them; the others were not looked for.",
 								detail, MAX_IDS_SOUGHT),
@@ -387,52 +347,23 @@ report_missing_users(Preflight *preflight, const MissingUsers *missing)
 }
 
 /*
- * The source's ids come as a stream, so that a million of them take no memory
- * but that of the map.
- */
-static MissingUsers
-find_missing_users(Preflight *preflight)
-{
-	static const AnswerShape shape = {
-		"ids of users", ANY_ROWS, 0, {UUID_COLUMN}
-	};
-	UserMap    *map = ftm_usermap_load(preflight->context);
-	MissingUsers result = {0};
-	char	   *id;
-
-	ftm_source_copy_begin(preflight->source,
-						  "COPY (SELECT id FROM auth.users) TO STDOUT",
-						  1, false);
-	while (ftm_source_copy_line(preflight->source, &shape, &id))
-	{
-		pg_uuid_t  *source;
-		uint8		target[UUID_LEN];
-
-		CHECK_FOR_INTERRUPTS();
-		source = DatumGetUUIDP(DirectFunctionCall1(uuid_in,
-												   CStringGetDatum(id)));
-		result.users++;
-		if (!ftm_usermap_target(map, source->data, target) &&
-			result.missing++ < MAX_IDS_SOUGHT)
-			result.ids = lappend(result.ids, pstrdup(id));
-		pfree(source);
-	}
-	return result;
-}
-
-/*
  * Where the source has a missing user in a column in which that is an error,
  * as a sentence; NULL if nowhere.  Reads each of these tables once, at most.
  */
 static char *
-find_reference(Preflight *preflight, const MissingUsers *missing)
+find_reference(Preflight *preflight, const UnmappedUsers *users)
 {
 	static const AnswerShape shape = {
 		"references to a user", ONE_ROW_OR_NONE, 0, {TEXT_COLUMN}
 	};
-	const char *params[1] = {ftm_catalog_array_text(missing->ids)};
+	const char *params[1];
+	List	   *ids = NIL;
 	ListCell   *lc;
 	ListCell   *lc2;
+
+	for (int64 i = 0; i < Min(users->count, MAX_IDS_SOUGHT); i++)
+		ids = lappend(ids, ftm_unmapped_user(users, i));
+	params[0] = ftm_catalog_array_text(ids);
 
 	foreach(lc, preflight->plan->tables)
 	{

@@ -39,6 +39,7 @@
 
 #include "checksum.h"
 #include "extension.h"
+#include "user_column.h"
 
 const AnswerShape ftm_checksum_shape = {
 	"a table's rows", ONE_ROW, 0, {COUNT_COLUMN, DIGITS_COLUMN}
@@ -111,7 +112,19 @@ typedef struct ChecksumBuilder
 	StringInfoData ids_left;	/* terms of sums, bigint and not null */
 	StringInfoData ids_kept;
 	StringInfoData ids_mixed_case;
+	List	   *undecided;		/* of char *: values in which ids are counted */
+	List	   *texts;			/* of TextColumn */
 } ChecksumBuilder;
+
+/*
+ * A column of the target whose value is hashed as a text, and searched for ids
+ * as well: the text is made once, below the rest of the statement.
+ */
+typedef struct TextColumn
+{
+	const char *column;			/* quoted */
+	const char *alias;			/* quoted: no column has this name */
+} TextColumn;
 
 static bool
 is_builtin(const CatalogType *type)
@@ -404,6 +417,61 @@ reads_user_id(const PlanTable *table, const CatalogColumn *generated)
 	return false;
 }
 
+/* Types whose values are searched for ids as they are; others, as texts. */
+static bool
+is_searched_as_is(const CatalogType *type)
+{
+	return is_type(type, "uuid") || is_type(type, "text") ||
+		is_type(type, "varchar") || is_type(type, "bpchar") ||
+		is_type(type, "json") || is_type(type, "xml");
+}
+
+/*
+ * A name for the text of a column of the table.
+ */
+static char *
+text_alias(const ChecksumBuilder *builder)
+{
+	char	   *alias = psprintf("ftm_text_%d", list_length(builder->texts) + 1);
+
+	while (ftm_catalog_column(builder->table->target, alias) != NULL)
+		alias = psprintf("%s_", alias);
+	return alias;
+}
+
+/*
+ * Count known users' ids in a column that nobody has decided about.  Returns
+ * what is to be hashed in the target: expression, or the same text by another
+ * name.
+ */
+static char *
+count_undecided(ChecksumBuilder *builder, const PlanColumn *column,
+				char *expression)
+{
+	TableChecksum *checksum = builder->checksum;
+	const CatalogType *type = column->target->type;
+	char	   *name = pstrdup(quote_identifier(column->target->name));
+	char	   *value = name;
+
+	checksum->undecided_columns = lappend(checksum->undecided_columns,
+										  column->target->name);
+	checksum->undecided_decisions = lappend(checksum->undecided_decisions,
+											ftm_user_column_decision(builder->table->source,
+																	 column->source));
+	if (!is_searched_as_is(type))
+	{
+		TextColumn *text = palloc(sizeof(TextColumn));
+
+		text->column = name;
+		text->alias = value = text_alias(builder);
+		builder->texts = lappend(builder->texts, text);
+		if (strcmp(expression, as_c_text(record_text(name))) == 0)
+			expression = as_c_text(value);
+	}
+	builder->undecided = lappend(builder->undecided, value);
+	return expression;
+}
+
 static void
 append_element(StringInfo row, const char *expression)
 {
@@ -426,7 +494,9 @@ add_elements(ChecksumBuilder *builder, const PlanColumn *column,
 	compared->target = target;
 	builder->checksum->columns = lappend(builder->checksum->columns, compared);
 	append_element(&builder->source_row, source);
-	append_element(&builder->target_row, target);
+	append_element(&builder->target_row,
+				   column->count == REWRITE_KEEP ? target :
+				   count_undecided(builder, column, target));
 }
 
 /*
@@ -557,6 +627,77 @@ source_sql(const ChecksumBuilder *builder)
 					ftm_checksum_from(builder->table->source));
 }
 
+/*
+ * How many of these values (List of char *) have a known user's id in them: a
+ * sum of calls, each of which takes as many as a function can.
+ */
+static char *
+undecided_term(const ChecksumBuilder *builder, const List *values)
+{
+	StringInfoData term;
+	ListCell   *lc;
+
+	initStringInfo(&term);
+	foreach(lc, values)
+	{
+		int			place = foreach_current_index(lc) % FUNC_MAX_ARGS;
+
+		if (place == 0)
+			appendStringInfo(&term, "%s%s.ftm_values_with_user_ids(",
+							 term.len > 0 ? ") OPERATOR(pg_catalog.+) " : "",
+							 builder->schema);
+		appendStringInfo(&term, "%s%s", place > 0 ? ", " : "",
+						 (char *) lfirst(lc));
+	}
+	appendStringInfoChar(&term, ')');
+	return term.data;
+}
+
+/*
+ * The target's rows, with texts that are needed more than once.
+ */
+static char *
+target_from(const ChecksumBuilder *builder)
+{
+	StringInfoData from;
+	ListCell   *lc;
+
+	if (builder->texts == NIL)
+		return ftm_checksum_from(builder->table->target);
+	initStringInfo(&from);
+	appendStringInfoString(&from, "FROM (SELECT *");
+	foreach(lc, builder->texts)
+	{
+		TextColumn *text = lfirst(lc);
+
+		appendStringInfo(&from, ", %s AS %s", record_text(text->column),
+						 text->alias);
+	}
+	appendStringInfo(&from, " %s OFFSET '0'::pg_catalog.int8) t",
+					 ftm_checksum_from(builder->table->target));
+	return from.data;
+}
+
+/*
+ * The same values, column by column.
+ */
+static char *
+undecided_sql(const ChecksumBuilder *builder)
+{
+	StringInfoData sql;
+	ListCell   *lc;
+
+	if (builder->undecided == NIL)
+		return NULL;
+	initStringInfo(&sql);
+	foreach(lc, builder->undecided)
+		appendStringInfo(&sql, "%s COALESCE(pg_catalog.sum(%s), 0)",
+						 foreach_current_index(lc) > 0 ? "," : "SELECT",
+						 undecided_term(builder, list_make1(lfirst(lc))));
+	appendStringInfo(&sql, " %s", target_from(builder));
+	return sql.data;
+}
+
 static char *
 target_sql(const ChecksumBuilder *builder)
 {
@@ -578,10 +719,18 @@ target_sql(const ChecksumBuilder *builder)
 		appendStringInfo(&sums, ", COALESCE(pg_catalog.sum(ids_%d), 0)", i);
 		appendStringInfo(&terms, ", %s AS ids_%d", ids[i]->data, i);
 	}
+	if (builder->undecided == NIL)
+		appendStringInfoString(&sums, ", 0");
+	else
+	{
+		appendStringInfoString(&sums, ", COALESCE(pg_catalog.sum(ids_undecided), 0)");
+		appendStringInfo(&terms, ", %s AS ids_undecided",
+						 undecided_term(builder, builder->undecided));
+	}
 	return psprintf("SELECT %s%s FROM (SELECT %s AS row_hash%s %s OFFSET '0'::pg_catalog.int8) r",
 					count_and_checksum(), sums.data,
 					ftm_checksum_row_hash(builder->target_row.data), terms.data,
-					ftm_checksum_from(builder->table->target));
+					target_from(builder));
 }
 
 /*
@@ -635,5 +784,6 @@ ftm_checksum_build(const PlanTable *table)
 	checksum->source_sql = source_sql(&builder);
 	checksum->target_sql = target_sql(&builder);
 	checksum->generated_sql = generated_sql(table->target);
+	checksum->undecided_sql = undecided_sql(&builder);
 	return checksum;
 }

@@ -27,6 +27,8 @@ typedef struct ComparedColumn
  *		ids_left		user ids that should have been rewritten and were not
  *		ids_kept		values of user-id columns that the user map lacks
  *		ids_mixed_case	user ids written in mixed case, left alone
+ *		ids_undecided	values with known users' ids in columns that nobody has
+ *						decided about
  *
  * generated_sql, NULL if the target has no generated column, answers with the
  * number of rows in which some stored generated value is not that of its
@@ -45,6 +47,10 @@ typedef struct TableChecksum
 	int			columns_total;	/* of the source's table */
 	int			columns_missing;	/* of these, on the target */
 	List	   *notes;			/* char *: columns compared otherwise, and why */
+	char	   *undecided_sql;	/* ids_undecided again, column by column; NULL if
+								 * there is no such column */
+	List	   *undecided_columns;	/* char *: these columns of the target */
+	List	   *undecided_decisions;	/* char *: what would decide about each */
 	struct StageTask *stage;	/* import: what makes the table of a file's rows
 								 * that source_sql reads; NULL: it reads none */
 } TableChecksum;

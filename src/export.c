@@ -23,6 +23,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog_sql.h"
+#include "decision.h"
 #include "export_table.h"
 #include "extension.h"
 #include "pool.h"
@@ -390,7 +391,7 @@ write_files(Exporter *exporter)
 	exporter->pool = ftm_pool_start(Min(ftm_workers, list_length(tasks)));
 	ftm_step_open_sources(exporter->pool, exporter->server);
 	ftm_step_set_snapshot(exporter->pool, exporter->snapshot);
-	ftm_step_join_run(exporter->pool, 0);
+	ftm_step_join_run(exporter->pool, 0, NULL);
 	ftm_pool_run(exporter->pool, tasks);
 	ftm_pool_end(exporter->pool);
 }
@@ -462,6 +463,7 @@ write_metadata(const Exporter *exporter)
 {
 	StringInfoData text;
 	JsonFileInfo ignored;
+	ExportDecisions *decisions;
 	ListCell   *lc;
 
 	initStringInfo(&text);
@@ -487,6 +489,9 @@ write_metadata(const Exporter *exporter)
 					 JSON_USER_MAP_FILE, exporter->user_map.bytes,
 					 exporter->user_map.sha256);
 	ftm_record_put_json(&text, exporter->record);
+	decisions = ftm_decisions_read(exporter->scope->schemas);
+	appendStringInfo(&text, ",\n  \"userColumns\": %s,\n  \"scannedColumns\": %s",
+					 decisions->columns, decisions->scanned);
 	appendStringInfoString(&text, "\n}\n");
 	ftm_json_file_save(path_of(exporter, JSON_METADATA_FILE), text.data,
 					   &ignored);

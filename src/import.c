@@ -44,6 +44,7 @@ enum ImportArgument
 	ARG_UNMAPPED,
 	ARG_VERIFY,
 	ARG_RESTART,
+	ARG_UNDECIDED,
 	ARG_COMPARE_SOURCE = 5		/* of ftm_verify_export() */
 };
 
@@ -72,7 +73,7 @@ static const ImportFile *find_file(const ImportDirectory *directory,
 
 /*
  * ftm_import(directory, source, schemas, include, exclude, existing, unmapped,
- * verify, restart)
+ * verify, restart, undecided)
  *
  * Loads an export into the target; one row per table.
  */
@@ -92,8 +93,10 @@ ftm_import(PG_FUNCTION_ARGS)
 				 errmsg("parameter \"%s\" must not be null", "directory")));
 	options->scope = ftm_scope_from_args(fcinfo, ARG_SCOPE);
 	options->workers = ftm_workers;
-	options->unmapped = ftm_scope_keyword_arg(fcinfo, ARG_UNMAPPED,
-											  "unmapped", unmapped_values);
+	options->policy.unmapped = ftm_scope_keyword_arg(fcinfo, ARG_UNMAPPED,
+													 "unmapped",
+													 unmapped_values);
+	options->policy.undecided = ftm_run_undecided_arg(fcinfo, ARG_UNDECIDED);
 	existing = ftm_scope_keyword_arg(fcinfo, ARG_EXISTING, "existing",
 									 existing_values);
 	options->replace = existing != NULL && strcmp(existing, "truncate") == 0;
@@ -155,7 +158,11 @@ read_metadata(ImportDirectory *directory, const char *text)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 				 errmsg("file \"%s/%s\" was not written by this version of ftm_export()",
-						directory->path, JSON_METADATA_FILE)));
+						directory->path, JSON_METADATA_FILE),
+				 errdetail("Its format is %s, expected %d.",
+						   format != NULL ? format : "not known",
+						   JSON_EXPORT_FORMAT),
+				 errhint("Export again, with this version.")));
 	rows = ftm_target_query(files_sql, 1, &text);
 	for (int i = 0; i < rows->nrows; i++)
 	{
@@ -177,6 +184,28 @@ read_metadata(ImportDirectory *directory, const char *text)
 					 errdetail("Entry %d of \"tables\" is not complete.", i + 1)));
 		directory->files = lappend(directory->files, file);
 	}
+	rows = ftm_target_query("SELECT $1::json->'users'->>'file', $1::json->'users'->>'sha256'",
+							1, &text);
+	if (ftm_rowset_value(rows, 0, 0) != NULL &&
+		ftm_rowset_value(rows, 0, 1) != NULL &&
+		strchr(ftm_rowset_value(rows, 0, 0), '/') == NULL)
+	{
+		directory->users_file = ftm_json_file_path(directory->path,
+												   ftm_rowset_value(rows, 0, 0));
+		directory->users_sha256 = ftm_rowset_value(rows, 0, 1);
+	}
+	rows = ftm_target_query("SELECT $1::json->'userColumns', $1::json->'scannedColumns'",
+							1, &text);
+	directory->decisions = palloc0(sizeof(ExportDecisions));
+	directory->decisions->columns = ftm_rowset_value(rows, 0, 0);
+	directory->decisions->scanned = ftm_rowset_value(rows, 0, 1);
+	if (directory->decisions->columns == NULL ||
+		directory->decisions->scanned == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("file \"%s/%s\" is damaged",
+						directory->path, JSON_METADATA_FILE),
+				 errdetail("It does not say what was decided about columns with user ids.")));
 	rows = ftm_target_query(sequences_sql, 1, &text);
 	for (int i = 0; i < rows->nrows; i++)
 	{

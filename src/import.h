@@ -9,6 +9,7 @@
 #define FTM_IMPORT_H
 
 #include "checksum.h"
+#include "decision.h"
 #include "plan.h"
 #include "task.h"
 
@@ -17,6 +18,10 @@ typedef struct ImportDirectory
 	char	   *path;
 	List	   *files;			/* of ImportFile */
 	List	   *sequences;		/* of ImportSequence */
+	char	   *users_file;		/* path of the users; NULL if there are none */
+	char	   *users_sha256;
+	ExportDecisions *decisions; /* about columns with user ids; its schemas are
+								 * NIL */
 	SourceRecord *record;		/* of the source's schema */
 } ImportDirectory;
 

@@ -162,10 +162,8 @@ release(voidpf context pg_attribute_unused(), voidpf memory)
  * known to be right.
  */
 static void
-begin_rows(CopyOrigin *origin, Relation rel)
+open_file(JsonRows *rows)
 {
-	JsonRows   *rows = (JsonRows *) origin;
-
 	rows->fd = ftm_json_file_open(rows->task->file);
 	rows->input = palloc(READ_SIZE);
 	rows->data = rows->compressed ? palloc(READ_SIZE) : rows->input;
@@ -187,10 +185,18 @@ begin_rows(CopyOrigin *origin, Relation rel)
 	}
 	ftm_json_split_init(&rows->splitter);
 	initStringInfo(&rows->object);
-	initStringInfo(&rows->row);
 	rows->context = AllocSetContextCreate(CurrentMemoryContext,
 										  "ftmigrate JSON row",
 										  ALLOCSET_DEFAULT_SIZES);
+}
+
+static void
+begin_rows(CopyOrigin *origin, Relation rel)
+{
+	JsonRows   *rows = (JsonRows *) origin;
+
+	open_file(rows);
+	initStringInfo(&rows->row);
 	set_up_columns(rows, rel);
 }
 
@@ -761,4 +767,25 @@ read_row(CopyOrigin *origin, char **data, bool wait)
 	MemoryContextSwitchTo(old);
 	*data = rows->row.data;
 	return rows->row.len;
+}
+
+void
+ftm_json_rows_each(const TableTask *task,
+				   void (*use) (void *arg, const char *object), void *arg)
+{
+	JsonRows   *rows = (JsonRows *) ftm_json_rows_create(task);
+
+	open_file(rows);
+	while (read_object(rows))
+	{
+		MemoryContext old = MemoryContextSwitchTo(rows->context);
+
+		convert_object(rows);
+		use(arg, rows->object.data);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(rows->context);
+	}
+	(void) CloseTransientFile(rows->fd);
+	if (rows->compressed)
+		(void) inflateEnd(&rows->zlib);
 }

@@ -17,6 +17,14 @@
  */
 extern CopyOrigin *ftm_json_rows_create(const TableTask *task);
 
+/*
+ * Have use() called for each object of such a file, in the database's encoding,
+ * in a memory context that lasts no longer.  Same errors, but for columns.
+ */
+extern void ftm_json_rows_each(const TableTask *task,
+							   void (*use) (void *arg, const char *object),
+							   void *arg);
+
 /* Where a load is; for an error context callback, arg is the CopyOrigin. */
 extern void ftm_json_rows_context(void *arg);
 

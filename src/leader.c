@@ -38,6 +38,7 @@
 #include "pool.h"
 #include "progress.h"
 #include "recovery.h"
+#include "reopen.h"
 #include "settings.h"
 #include "source.h"
 #include "state.h"
@@ -57,17 +58,21 @@ static void plan_only(Leader *leader);
 static void run_plan(Leader *leader);
 static void start_loaders(Leader *leader);
 static void verify_plan(Leader *leader);
+static void take_decisions(Leader *leader);
 static void check_and_plan(Leader *leader);
 static void connect_source(Leader *leader);
 static void set_snapshot(Leader *leader, char *snapshot);
 static void plan_verification(Leader *leader);
 static List *planned_tables(Leader *leader);
+static const char *verdict_of_table(const char *status,
+									const TableResult *counts);
 static void refuse_locked_tables(const MigrationPlan *plan);
 static void plan_users(Leader *leader);
 static void migrate_users(Leader *leader);
 static void roll_back_earlier_run(Leader *leader);
 static char *options_text(const RunOptions *options);
 static bool begin_run(Leader *leader);
+static bool reopen_run(Leader *leader);
 static void carry_out(Leader *leader);
 static void end_pool_after_failure(Leader *leader, const ErrorData *error);
 static void record_failure(Leader *leader, const ErrorData *error);
@@ -210,6 +215,7 @@ prepare_repetition(Leader *leader, const ErrorData *loss)
 	leader->snapshot = NULL;
 	leader->plan = NULL;
 	leader->users = NULL;
+	leader->unmapped = NULL;
 	leader->results = NIL;
 	leader->analyses = NIL;
 	leader->verdicts = NIL;
@@ -245,6 +251,7 @@ run_plan(Leader *leader)
 {
 	/* Workers start and connect while the plan is made under the snapshot. */
 	start_loaders(leader);
+	take_decisions(leader);
 	check_and_plan(leader);
 	refuse_locked_tables(leader->plan);
 	ftm_pool_check_size(leader->pool,
@@ -259,7 +266,7 @@ run_plan(Leader *leader)
 		ftm_user_step_check(leader->pool, leader->users);
 	if (leader->options->restart && !leader->restarted)
 		roll_back_earlier_run(leader);
-	if (begin_run(leader))
+	if (begin_run(leader) || reopen_run(leader))
 		carry_out(leader);
 	else
 		leader->results = ftm_leader_tables_of_run(leader->run_id);
@@ -316,7 +323,8 @@ verify_plan(Leader *leader)
 		set_snapshot(leader, ftm_source_export_snapshot(leader->source));
 	}
 	plan_verification(leader);
-	ftm_step_join_run(leader->pool, 0);
+	ftm_step_find_unmapped_users(leader);
+	ftm_step_join_run(leader->pool, 0, leader->unmapped);
 	if (leader->source != NULL &&
 		GetForeignServerByName(DEFAULT_AUTH_SERVER, true) != NULL &&
 		ftm_user_step_was_done())
@@ -342,6 +350,35 @@ verify_plan(Leader *leader)
 }
 
 /*
+ * An import brings along what was decided about columns with user ids.  The
+ * plan rests on it, and so does all that is done with the tables afterwards: it
+ * must outlive a failure of this call.
+ */
+static void
+take_decisions(Leader *leader)
+{
+	ExportDecisions decisions;
+	StringInfoData payload;
+	int			taken;
+
+	if (leader->options->import == NULL)
+		return;
+	decisions = *leader->options->import->decisions;
+	decisions.schemas = leader->scope->schemas;
+	ftm_decisions_check(&decisions);
+
+	initStringInfo(&payload);
+	ftm_decisions_put(&payload, &decisions);
+	taken = (int) pq_getmsgint(ftm_pool_call(leader->pool, POOL_KEEPER,
+											 COMMAND_TAKE_DECISIONS,
+											 &payload), 4);
+	if (taken > 0)
+		ereport(NOTICE,
+				(errmsg("decisions about columns with user ids taken from the export: %d",
+						taken)));
+}
+
+/*
  * Go no further if anything would make the run fail.
  */
 static void
@@ -354,7 +391,7 @@ check_and_plan(Leader *leader)
 
 	preflight.server = leader->server;
 	preflight.scope = options->scope;
-	preflight.unmapped = options->unmapped;
+	preflight.policy = options->policy;
 	preflight.rows_allowed = options->replace || options->dry_run;
 	preflight.verify = options->verify;
 	preflight.workers = options->workers;
@@ -460,6 +497,19 @@ planned_tables(Leader *leader)
 }
 
 /*
+ * A run that keeps ids in undecided columns says so wherever it says that a
+ * table is as it should be.
+ */
+static const char *
+verdict_of_table(const char *status, const TableResult *counts)
+{
+	if (counts->ids_undecided == 0)
+		return status;
+	return psprintf("%s, " INT64_FORMAT " ids kept in undecided columns",
+					status, counts->ids_undecided);
+}
+
+/*
  * Reading a run's state is no task for a worker: nothing is written.
  */
 List *
@@ -470,6 +520,7 @@ ftm_leader_tables_of_run(int64 run_id)
 	RowSet	   *rows;
 
 	rows = ftm_state_query("SELECT table_name, rows, bytes, ids_mapped, ids_kept,"
+						   "       ids_undecided,"
 						   "       CASE WHEN verified THEN 'verified' ELSE status END"
 						   "  FROM @schema@.ftm_run_table"
 						   " WHERE run_id = $1::bigint"
@@ -485,7 +536,9 @@ ftm_leader_tables_of_run(int64 run_id)
 		result->counts.ids_mapped = ftm_rowset_int64(rows, i, 3);
 		result->counts.ids_kept = ftm_rowset_int64(rows, i, 4);
 		result->counts.seconds = -1;
-		result->status = ftm_rowset_value(rows, i, 5);
+		result->counts.ids_undecided = ftm_rowset_int64(rows, i, 5);
+		result->status = verdict_of_table(ftm_rowset_value(rows, i, 6),
+										  &result->counts);
 		results = lappend(results, result);
 	}
 	return results;
@@ -601,7 +654,9 @@ carry_out(Leader *leader)
 	if (leader->activity != NULL)
 		ftm_freeze_record(leader->pool, leader->activity, false);
 	ftm_progress_begin_step(leader->pool, "load tables");
-	ftm_step_join_run(leader->pool, leader->run_id);
+	ftm_step_find_unmapped_users(leader);
+	ftm_step_report_unmapped_users(leader);
+	ftm_step_join_run(leader->pool, leader->run_id, leader->unmapped);
 	ftm_step_invalidate_keys(leader);
 	ftm_step_load_tables(leader);
 	ftm_progress_begin_step(leader->pool, "set sequences");
@@ -662,11 +717,12 @@ options_text(const RunOptions *options)
 					 options->workers,
 					 options->replace ? "truncate" : "error",
 					 options->verify ? "true" : "false");
-	if (options->unmapped != NULL)
-		escape_json(&text, options->unmapped);
+	if (options->policy.unmapped != NULL)
+		escape_json(&text, options->policy.unmapped);
 	else
 		appendStringInfoString(&text, "null");
-	appendStringInfoChar(&text, '}');
+	appendStringInfo(&text, ", \"undecided\": \"%s\"}",
+					 options->policy.undecided);
 	return text.data;
 }
 
@@ -708,6 +764,7 @@ begin_run(Leader *leader)
 	ftm_task_put_string(&request, options_text(leader->options));
 	ftm_task_put_string(&request, leader->snapshot);
 	pq_sendint64(&request, leader->run_id);
+	pq_sendbyte(&request, leader->reopens);
 	pq_sendint32(&request, MyProcPid);
 	pq_sendint64(&request, MyStartTimestamp);
 	pq_sendint32(&request, leader->plan->source->version);
@@ -733,15 +790,31 @@ begin_run(Leader *leader)
 	if (first && leader->options->begun != NULL)
 		leader->options->begun(leader->run_id);
 
-	if (complete)
-		ereport(NOTICE,
-				(errmsg("run " INT64_FORMAT " is complete and verified, there is nothing to do",
-						leader->run_id),
-				 errhint("Use restart => true to roll it back and start over.")));
-	else if (resumed)
+	if (resumed)
 		ereport(NOTICE,
 				(errmsg("continuing run " INT64_FORMAT, leader->run_id)));
 	return !complete;
+}
+
+/*
+ * Is there something to do for a complete run all the same?  Then it goes on.
+ * An error, and a lost source, find it complete until it does.
+ */
+static bool
+reopen_run(Leader *leader)
+{
+	int64		run_id = leader->run_id;
+	bool		needed;
+
+	leader->run_id = 0;
+	ftm_step_find_unmapped_users(leader);
+	needed = ftm_reopen_is_needed(leader, run_id);
+	leader->run_id = run_id;
+	leader->reopens = needed;
+	if (needed)
+		(void) begin_run(leader);
+	leader->reopens = false;
+	return needed;
 }
 
 /*
@@ -788,6 +861,7 @@ static void
 end_run(Leader *leader, const char *status)
 {
 	StringInfoData payload;
+	int64		undecided = 0;
 	ListCell   *lc;
 
 	initStringInfo(&payload);
@@ -795,6 +869,16 @@ end_run(Leader *leader, const char *status)
 	(void) ftm_pool_call(leader->pool, POOL_KEEPER, COMMAND_END_RUN, &payload);
 	leader->run_ended = true;
 	foreach(lc, leader->results)
-		((RunTableResult *) lfirst(lc))->status =
-			((RunTableResult *) lfirst(lc))->counts.kept ? "kept" : status;
+	{
+		RunTableResult *result = lfirst(lc);
+
+		result->status = verdict_of_table(result->counts.kept ? "kept" : status,
+										  &result->counts);
+		undecided += result->counts.ids_undecided;
+	}
+	if (undecided > 0)
+		ereport(WARNING,
+				(errmsg("ids of known users are kept in columns that nobody has decided about: " INT64_FORMAT,
+						undecided),
+				 errhint("SELECT object, detail FROM ftm_verify() WHERE kind = 'user ids left'; shows the columns.")));
 }

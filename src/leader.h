@@ -17,7 +17,7 @@ typedef struct RunOptions
 {
 	Scope	   *scope;
 	int			workers;		/* loaders */
-	char	   *unmapped;		/* "error", "keep" or NULL */
+	UserIdPolicy policy;
 	bool		replace;		/* existing => 'truncate' */
 	bool		users;			/* create missing users first */
 	char	   *auth_server;	/* name of the ftm_stack_auth server */

@@ -72,6 +72,7 @@
 #include "state.h"
 #include "table_tree.h"
 #include "target.h"
+#include "user_column.h"
 
 /*
  * The stream between libpq and the table.  Bytes go straight from libpq's
@@ -136,6 +137,9 @@ pg_noreturn static void raise_rewrite_error(CopyStream *stream,
 static void end_stream(CopyStream *stream);
 static bool lookup_target(void *arg, const uint8_t source[16],
 						  uint8_t target[16]);
+static bool is_known_user(void *arg, const uint8_t id[16]);
+static void count_undecided(const CopyStream *stream, TableResult *result);
+static void check_undecided(const TableTask *task, const List *undecided);
 
 static void
 begin_source(CopyOrigin *origin, Relation rel pg_attribute_unused())
@@ -284,6 +288,7 @@ stream_rows(Relation rel, const TableTask *task, CopyOrigin *origin,
 	initStringInfo(&stream.partial);
 	stream.rewriter = ftm_rewrite_create(task->ncolumns, task->columns,
 										 task->binary, lookup_target,
+										 is_known_user,
 										 unconstify(UserMap *, map));
 	if (stream.rewriter == NULL)
 		ereport(ERROR,
@@ -305,6 +310,7 @@ stream_rows(Relation rel, const TableTask *task, CopyOrigin *origin,
 			result->rows = copy_rows(rel, task);
 		expect_end(&stream);
 		ftm_rewrite_counts(stream.rewriter, &counts);
+		count_undecided(&stream, result);
 	}
 	PG_FINALLY();
 	{
@@ -343,7 +349,11 @@ kept_from_earlier_call(const TableTask *task, SourceConnection *source,
 
 	verdict = ftm_verify_table(source, task->table_name, task->checksum);
 	if (verdict->ok)
+	{
+		result->ids_undecided = ftm_verify_ids_undecided(verdict);
+		check_undecided(task, verdict->undecided);
 		return true;
+	}
 	ftm_state_log(task->run_id, "LOG", task->table_name,
 				  psprintf("loaded again: %s", verdict->detail));
 	memset(result, 0, sizeof(TableResult));
@@ -709,8 +719,74 @@ raise_rewrite_error(CopyStream *stream, RewriteStatus status)
 }
 
 /*
+ * Ids of known users in columns that nobody has decided about, by what the
+ * rewriter has counted.  Before the indexes are built, if that is an error.
+ */
+static void
+count_undecided(const CopyStream *stream, TableResult *result)
+{
+	const TableTask *task = stream->task;
+	List	   *undecided = NIL;
+
+	for (int i = 0; i < task->ncolumns; i++)
+	{
+		UndecidedColumn *column;
+		int64		values = ftm_rewrite_values_with_ids(stream->rewriter, i);
+
+		if (values == 0)
+			continue;
+		column = palloc(sizeof(UndecidedColumn));
+		column->name = task->column_names[i];
+		column->decision = task->decisions[i];
+		column->values = values;
+		undecided = lappend(undecided, column);
+		result->ids_undecided += values;
+	}
+	check_undecided(task, undecided);
+}
+
+/*
+ * undecided is a List of UndecidedColumn.
+ */
+static void
+check_undecided(const TableTask *task, const List *undecided)
+{
+	StringInfoData columns;
+	StringInfoData decisions;
+	ListCell   *lc;
+
+	if (undecided == NIL || task->keep_undecided)
+		return;
+	initStringInfo(&columns);
+	initStringInfo(&decisions);
+	foreach(lc, undecided)
+	{
+		UndecidedColumn *column = lfirst(lc);
+		const char *separator = foreach_current_index(lc) > 0 ? ", " : "";
+
+		appendStringInfo(&columns, "%s%s (" INT64_FORMAT ")", separator,
+						 quote_identifier(column->name), column->values);
+		appendStringInfo(&decisions, "%s%s", separator, column->decision);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("table %s holds ids of known users in columns that nobody has decided about",
+					task->table_name),
+			 errdetail("Columns, and how many values with such ids each has: %s.",
+					   columns.data),
+			 errhint("Execute %s; or with 'ignore' to leave them as they are, and call the function again.  With undecided => 'keep' it goes on without a decision.",
+					 ftm_user_column_decision_sql(decisions.data))));
+}
+
+/*
  * For the rewriter.
  */
+static bool
+is_known_user(void *arg, const uint8_t id[16])
+{
+	return ftm_usermap_knows((const UserMap *) arg, id);
+}
+
 static bool
 lookup_target(void *arg, const uint8_t source[16], uint8_t target[16])
 {

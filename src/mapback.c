@@ -20,12 +20,18 @@
  * letters in upper case; one that mixes both is left alone, as the rewriter
  * leaves it alone.
  *
+ * ftm_values_with_user_ids() is about columns in which nothing was rewritten,
+ * since nobody has decided about them.  It sees ids in any case, and without
+ * hyphens: 32 digits that are not part of a longer number.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/uuid.h"
 
 #include "compat.h"
@@ -33,6 +39,7 @@
 #include "usermap.h"
 
 #define UUID_TEXT_LENGTH	36
+#define BARE_UUID_LENGTH	32	/* without hyphens */
 
 /* What the target does with one id. */
 typedef enum IdState
@@ -57,6 +64,7 @@ PG_FUNCTION_INFO_V1(ftm_leftover_user_ids_text);
 PG_FUNCTION_INFO_V1(ftm_kept_user_ids_uuid);
 PG_FUNCTION_INFO_V1(ftm_kept_user_ids_text);
 PG_FUNCTION_INFO_V1(ftm_mixed_case_user_ids);
+PG_FUNCTION_INFO_V1(ftm_values_with_user_ids);
 
 /*
  * Map one id back and say what it was.
@@ -339,4 +347,136 @@ ftm_mixed_case_user_ids(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(count_windows(ftm_usermap_for_query(fcinfo->flinfo),
 								  VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value),
 								  ID_LEFT_OVER, true));
+}
+
+/* Is a known user's id in the text, with hyphens? */
+static bool
+has_known_window(const UserMap *map, const char *text, int length)
+{
+	int			at = 0;
+	uint8_t		id[UUID_LEN];
+	LetterCase	letters;
+
+	while ((at = next_window(text, length, at, id, &letters)) >= 0)
+	{
+		if (ftm_usermap_knows(map, id))
+			return true;
+		at++;
+	}
+	return false;
+}
+
+static inline bool
+is_hex_digit(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') ||
+		(c >= 'A' && c <= 'F');
+}
+
+/* The same without hyphens. */
+static bool
+has_known_number(const UserMap *map, const char *text, int length)
+{
+	int			end = BARE_UUID_LENGTH - 1;	/* where one might end */
+
+	while (end < length)
+	{
+		int			from = end;
+		char		window[UUID_TEXT_LENGTH];
+		uint8_t		id[UUID_LEN];
+		LetterCase	letters;
+
+		/* Back to where the digits begin; most often there are none. */
+		while (from >= 0 && is_hex_digit(text[from]))
+			from--;
+		if (from > end - BARE_UUID_LENGTH)
+		{
+			/* too few; one that goes on ends that many bytes later */
+			end = from + BARE_UUID_LENGTH;
+			continue;
+		}
+		from++;
+		while (end + 1 < length && is_hex_digit(text[end + 1]))
+			end++;
+		if (end - from + 1 == BARE_UUID_LENGTH)
+		{
+			memset(window, '-', sizeof(window));
+			memcpy(window, text + from, 8);
+			memcpy(window + 9, text + from + 8, 4);
+			memcpy(window + 14, text + from + 12, 4);
+			memcpy(window + 19, text + from + 16, 4);
+			memcpy(window + 24, text + from + 20, 12);
+			if (parse_window(window, id, &letters) &&
+				ftm_usermap_knows(map, id))
+				return true;
+		}
+		end += BARE_UUID_LENGTH + 1;
+	}
+	return false;
+}
+
+/* Arguments of a call of ftm_values_with_user_ids(). */
+typedef struct ValueTypes
+{
+	const UserMap *map;
+	bool		is_uuid[FLEXIBLE_ARRAY_MEMBER]; /* else a text of some kind */
+} ValueTypes;
+
+static ValueTypes *
+value_types(FunctionCallInfo fcinfo)
+{
+	ValueTypes *types = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt,
+										   offsetof(ValueTypes, is_uuid) +
+										   sizeof(bool) * PG_NARGS());
+
+	types->map = ftm_usermap_share(fcinfo->flinfo->fn_mcxt);
+	for (int i = 0; i < PG_NARGS(); i++)
+	{
+		Oid			type = getBaseType(get_fn_expr_argtype(fcinfo->flinfo, i));
+
+		types->is_uuid[i] = type == UUIDOID;
+		if (type != UUIDOID && type != TEXTOID && type != VARCHAROID &&
+			type != BPCHAROID && type != JSONOID && type != XMLOID)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("argument %d of ftm_values_with_user_ids() is neither a uuid nor a text",
+							i + 1)));
+	}
+	return types;
+}
+
+/*
+ * ftm_values_with_user_ids(VARIADIC "any") returns bigint: how many of the
+ * values have a known user's id in them that was not rewritten.  One call for
+ * all columns of a row.
+ */
+Datum
+ftm_values_with_user_ids(PG_FUNCTION_ARGS)
+{
+	ValueTypes *types = fcinfo->flinfo->fn_extra;
+	int64		count = 0;
+
+	if (types == NULL)
+		fcinfo->flinfo->fn_extra = types = value_types(fcinfo);
+	for (int i = 0; i < PG_NARGS(); i++)
+	{
+		if (PG_ARGISNULL(i))
+			continue;
+		if (types->is_uuid[i])
+			count += ftm_usermap_knows(types->map, PG_GETARG_UUID_P(i)->data);
+		else
+		{
+			text	   *value = PG_GETARG_TEXT_PP(i);
+			const char *data = VARDATA_ANY(value);
+			int			length = VARSIZE_ANY_EXHDR(value);
+
+			if (length >= BARE_UUID_LENGTH &&
+				(has_known_window(types->map, data, length) ||
+				 has_known_number(types->map, data, length)))
+				count++;
+			if ((Pointer) value != DatumGetPointer(PG_GETARG_DATUM(i)))
+				pfree(value);
+		}
+	}
+	PG_RETURN_INT64(count);
 }

@@ -37,9 +37,9 @@
 #include "utils/memutils.h"
 
 static void build_guarded(MigrationPlan *plan, const Scope *scope,
-						  CatalogReader *source, const char *unmapped);
+						  CatalogReader *source, const UserIdPolicy *policy);
 static void build_plan(MigrationPlan *plan, const Scope *scope,
-					   CatalogReader *source, const char *unmapped);
+					   CatalogReader *source, const UserIdPolicy *policy);
 static void match_tables(MigrationPlan *plan, const ScopeFilter *filter);
 static CatalogTable *find_counterpart(MigrationPlan *plan,
 									  const CatalogTable *source);
@@ -67,31 +67,31 @@ static int	formatted_length(const char *format, int length, va_list args)
 
 MigrationPlan *
 ftm_plan_build(const Scope *scope, SourceConnection *source,
-			   const char *unmapped)
+			   const UserIdPolicy *policy)
 {
 	return ftm_plan_build_asked(scope,
 								ftm_catalog_ask_source(source, scope->schemas),
-								unmapped);
+								policy);
 }
 
 MigrationPlan *
-ftm_plan_build_for(const Scope *scope, Catalog *source, const char *unmapped)
+ftm_plan_build_for(const Scope *scope, Catalog *source, const UserIdPolicy *policy)
 {
 	MigrationPlan *plan = palloc0(sizeof(MigrationPlan));
 
 	plan->source = source;
-	build_guarded(plan, scope, NULL, unmapped);
+	build_guarded(plan, scope, NULL, policy);
 	return plan;
 }
 
 MigrationPlan *
 ftm_plan_build_asked(const Scope *scope, CatalogReader *source,
-					 const char *unmapped)
+					 const UserIdPolicy *policy)
 {
 	MigrationPlan *plan = palloc0(sizeof(MigrationPlan));
 
 	ftm_catalog_ask_rest(source);
-	build_guarded(plan, scope, source, unmapped);
+	build_guarded(plan, scope, source, policy);
 	return plan;
 }
 
@@ -102,7 +102,7 @@ ftm_plan_build_asked(const Scope *scope, CatalogReader *source,
  */
 static void
 build_guarded(MigrationPlan *plan, const Scope *scope, CatalogReader *source,
-			  const char *unmapped)
+			  const UserIdPolicy *policy)
 {
 	MemoryContext context = CurrentMemoryContext;
 	int			nestlevel = NewGUCNestLevel();
@@ -112,7 +112,7 @@ build_guarded(MigrationPlan *plan, const Scope *scope, CatalogReader *source,
 							 true, 0, false);
 	PG_TRY();
 	{
-		build_plan(plan, scope, source, unmapped);
+		build_plan(plan, scope, source, policy);
 	}
 	PG_CATCH();
 	{
@@ -135,7 +135,7 @@ build_guarded(MigrationPlan *plan, const Scope *scope, CatalogReader *source,
 
 static void
 build_plan(MigrationPlan *plan, const Scope *scope, CatalogReader *source,
-		   const char *unmapped)
+		   const UserIdPolicy *policy)
 {
 	ScopeFilter *filter;
 	ListCell   *lc;
@@ -148,7 +148,7 @@ build_plan(MigrationPlan *plan, const Scope *scope, CatalogReader *source,
 	match_tables(plan, filter);
 	report_left_out(plan, filter);
 	ftm_subscribers_warn(plan);
-	ftm_user_column_decide(plan, scope, unmapped);
+	ftm_user_column_decide(plan, scope, policy);
 	ftm_plan_match_foreign_keys(plan);
 	ftm_plan_match_sequences(plan, filter);
 	ftm_plan_assign_levels(plan);
@@ -676,6 +676,9 @@ ftm_plan_mode_name(RewriteMode mode)
 		case REWRITE_EMBEDDED_UUIDS:
 			return "embedded";
 		case REWRITE_KEEP:
+		case REWRITE_COUNT_UUID:
+		case REWRITE_COUNT_TEXT:
+		case REWRITE_COUNT_ANY:
 			break;
 	}
 	return "keep";
@@ -699,6 +702,16 @@ ftm_plan_warning(MigrationPlan *plan, PlanTopic topic, const char *format,...)
 	va_start(args, format);
 	plan->warnings = append_finding(plan->warnings, topic, format, args);
 	va_end(args);
+}
+
+void
+ftm_plan_finding(MigrationPlan *plan, bool is_problem, PlanTopic topic,
+				 const char *format, va_list args)
+{
+	if (is_problem)
+		plan->problems = append_finding(plan->problems, topic, format, args);
+	else
+		plan->warnings = append_finding(plan->warnings, topic, format, args);
 }
 
 char *

@@ -38,6 +38,9 @@ typedef struct PlanColumn
 	bool		generated;		/* generated on the target: not copied */
 	bool		type_differs;	/* a lossless pair of different types */
 	RewriteMode mode;
+	RewriteMode count;			/* of a column that is kept: how ids in it are
+								 * counted; REWRITE_KEEP if they are not, since
+								 * there can be none, or have been decided about */
 	bool		unmapped_is_error;
 	UserColumnOrigin origin;
 	char	   *origin_detail;	/* "foreign key to auth.users", ... */
@@ -82,6 +85,16 @@ typedef struct PlanFinding
 	char	   *hint;			/* what to do about it: the rest */
 } PlanFinding;
 
+/* What a call says about user ids.  No policy at all: both NULL. */
+typedef struct UserIdPolicy
+{
+	const char *unmapped;		/* ids that the user map lacks: "error", "keep" or
+								 * NULL (as ftm_user_column says) */
+	const char *undecided;		/* columns that may hold ids, of which nobody has
+								 * decided: "error" (a problem of the plan),
+								 * "keep" (a warning) or NULL (none) */
+} UserIdPolicy;
+
 typedef struct MigrationPlan
 {
 	Catalog    *source;
@@ -91,6 +104,7 @@ typedef struct MigrationPlan
 								 * or from a table of the plan, partitions'
 								 * children included */
 	List	   *sequences;		/* of PlanSequence */
+	bool		counts_ids;		/* some column of it does, see PlanColumn */
 	List	   *unmatched;		/* of CatalogTable (source): in the scope, but
 								 * without a counterpart */
 	List	   *problems;		/* of PlanFinding: what makes a run impossible */
@@ -108,12 +122,11 @@ typedef struct PlanSequence
  * target's through SPI, matches them, finds user-id columns, chooses formats.
  * Never fails for what it finds, but collects it in problems; errors are only
  * those of reading.  include/exclude patterns that match nothing are an error.
- * unmapped: "error", "keep" or NULL (as ftm_user_column says).  Result in the
- * current memory context.  Holds no lock on a user table afterwards.
+ * Result in the current memory context.  Holds no lock on a user table afterwards.
  */
 extern MigrationPlan *ftm_plan_build(const Scope *scope,
 									 SourceConnection *source,
-									 const char *unmapped);
+									 const UserIdPolicy *policy);
 
 /*
  * The same with a source that has been asked for its catalog: the target's is
@@ -121,11 +134,11 @@ extern MigrationPlan *ftm_plan_build(const Scope *scope,
  */
 extern MigrationPlan *ftm_plan_build_asked(const Scope *scope,
 										   CatalogReader *source,
-										   const char *unmapped);
+										   const UserIdPolicy *policy);
 
 /* The same for a catalog of the source that has been read, or kept. */
 extern MigrationPlan *ftm_plan_build_for(const Scope *scope, Catalog *source,
-										 const char *unmapped);
+										 const UserIdPolicy *policy);
 
 /*
  * Add to the plan's problems or warnings.  The format is two sentences, with
@@ -137,6 +150,11 @@ extern void ftm_plan_problem(MigrationPlan *plan, PlanTopic topic,
 extern void ftm_plan_warning(MigrationPlan *plan, PlanTopic topic,
 							 const char *format,...)
 			pg_attribute_printf(3, 4);
+
+/* Either, by is_problem. */
+extern void ftm_plan_finding(MigrationPlan *plan, bool is_problem,
+							 PlanTopic topic, const char *format,
+							 va_list args) pg_attribute_printf(4, 0);
 
 /* Both sentences of a finding. */
 extern char *ftm_plan_finding_text(const PlanFinding *finding);

@@ -12,6 +12,8 @@
 #include "utils/builtins.h"
 
 #include "plan_keys.h"
+#include "relation.h"
+#include "target.h"
 
 typedef PlanTable *(*TableLookup) (const MigrationPlan *plan, Oid oid);
 
@@ -33,6 +35,8 @@ typedef struct LevelState
 
 static void check_key(MigrationPlan *plan, const CatalogForeignKey *key,
 					  TableLookup lookup, const char *side);
+static bool is_empty_users(const CatalogForeignKey *key, int *empty);
+static void add_drop(StringInfo drops, const CatalogForeignKey *key);
 static bool same_key(const CatalogForeignKey *a, const CatalogForeignKey *b);
 static bool is_id(RewriteMode mode);
 static GraphNode *find_node(List *nodes, const PlanTable *table);
@@ -50,9 +54,12 @@ static void match_sequence(MigrationPlan *plan, CatalogSequence *source,
 void
 ftm_plan_match_foreign_keys(MigrationPlan *plan)
 {
+	StringInfoData drops;
+	int			users_empty = -1;
 	ListCell   *lc;
 	ListCell   *other;
 
+	initStringInfo(&drops);
 	foreach(lc, plan->target->foreign_keys)
 	{
 		CatalogForeignKey *key = lfirst(lc);
@@ -64,7 +71,9 @@ ftm_plan_match_foreign_keys(MigrationPlan *plan)
 		plan->foreign_keys = lappend(plan->foreign_keys, key);
 		if (key->is_partition_child)
 			continue;			/* its parent speaks for it */
-		if (referenced == NULL)
+		if (referenced == NULL && is_empty_users(key, &users_empty))
+			add_drop(&drops, key);
+		else if (referenced == NULL)
 			ftm_plan_warning(plan, PLAN_SCHEMA,
 							 "Foreign key %s of table %s refers to table %s, which is not in the plan.  The rows that it needs must be there already.",
 							 quote_identifier(key->name), table->name,
@@ -72,6 +81,11 @@ ftm_plan_match_foreign_keys(MigrationPlan *plan)
 														key->ref_table));
 		check_key(plan, key, ftm_plan_table_of_target, "target");
 	}
+
+	if (drops.len > 0)
+		ftm_plan_problem(plan, PLAN_SCHEMA,
+						 "Table auth.users of the target is empty, and foreign keys to it would be violated by every row that has a user.  Fill it, or execute %s.",
+						 drops.data);
 
 	/* The source's own keys, unless the target has the same. */
 	foreach(lc, plan->source->foreign_keys)
@@ -84,6 +98,51 @@ ftm_plan_match_foreign_keys(MigrationPlan *plan)
 		if (!in_target && !key->is_partition_child)
 			check_key(plan, key, ftm_plan_table_of_source, "source");
 	}
+}
+
+/*
+ * Does a key refer to Supabase's table of users, and nobody is in there?  Users
+ * live in the auth service, so nothing that a run does will fill it.  *empty: -1
+ * as long as nobody has looked.
+ */
+static bool
+is_empty_users(const CatalogForeignKey *key, int *empty)
+{
+	if (strcmp(key->ref_schema, "auth") != 0 ||
+		strcmp(key->ref_table, "users") != 0)
+		return false;
+	if (*empty < 0)
+	{
+		RowSet	   *rows;
+
+		/* Whoever may not look is warned as of any other table. */
+		rows = ftm_target_query(psprintf("SELECT pg_catalog.has_schema_privilege('auth', 'USAGE')"
+										 " AND pg_catalog.has_table_privilege(%u::pg_catalog.oid, 'SELECT')"
+										 " AND NOT pg_catalog.row_security_active(%u::pg_catalog.oid)",
+										 key->ref_relid, key->ref_relid),
+								0, NULL);
+		*empty = 0;
+		if (ftm_rowset_bool(rows, 0, 0))
+		{
+			(void) ftm_relation_lock(key->ref_relid, AccessShareLock,
+									 FTM_READABLE, NULL);
+			rows = ftm_target_query_relations(psprintf("SELECT EXISTS (SELECT FROM %s)",
+													   ftm_relation_from(key->ref_relid)),
+											  list_make1_oid(key->ref_relid),
+											  TARGET_CODE_OURS);
+			*empty = ftm_rowset_bool(rows, 0, 0) ? 0 : 1;
+		}
+	}
+	return *empty == 1;
+}
+
+static void
+add_drop(StringInfo drops, const CatalogForeignKey *key)
+{
+	appendStringInfo(drops, "%sALTER TABLE %s DROP CONSTRAINT %s",
+					 drops->len > 0 ? "; " : "",
+					 quote_qualified_identifier(key->schema, key->table),
+					 quote_identifier(key->name));
 }
 
 /*

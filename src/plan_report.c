@@ -43,6 +43,7 @@ PG_FUNCTION_INFO_V1(ftm_plan);
 Datum
 ftm_plan(PG_FUNCTION_ARGS)
 {
+	static const UserIdPolicy policy = {.undecided = "error"};
 	Scope	   *scope = ftm_scope_from_args(fcinfo, 0);
 	MemoryContext context;
 	SourceConnection *source;
@@ -56,7 +57,7 @@ ftm_plan(PG_FUNCTION_ARGS)
 	source = ftm_source_connect(ftm_options_source_server(scope->source),
 								context);
 	(void) ftm_source_export_snapshot(source);
-	plan = ftm_plan_build(scope, source, NULL);
+	plan = ftm_plan_build(scope, source, &policy);
 	ftm_plan_estimate(plan, source);
 	ftm_source_disconnect(source);
 

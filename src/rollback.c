@@ -83,6 +83,7 @@ static char *table_changes(const LoadedTable *table);
 static List *lock_sequences(int64 run_id);
 static void check_replaced_rows(const RollbackRequest *request,
 								const List *tables);
+static void add_moved_sequences(StringInfo lines, const List *sequences);
 static void check_unchanged(const RollbackRequest *request,
 							const List *tables, const List *sequences);
 static void empty_tables(const List *tables);
@@ -379,6 +380,42 @@ check_replaced_rows(const RollbackRequest *request, const List *tables)
 						 request->run_id)));
 }
 
+char *
+ftm_rollback_changes(int64 run_id, List *relids)
+{
+	StringInfoData lines;
+	ListCell   *lc;
+
+	initStringInfo(&lines);
+	foreach(lc, relids)
+	{
+		char	   *changes;
+
+		(void) ftm_relation_lock(lfirst_oid(lc), AccessShareLock, FTM_TABLES,
+								 NULL);
+		changes = ftm_rollback_table_changes(run_id, lfirst_oid(lc));
+		if (changes != NULL)
+			add_line(&lines, "%s", changes);
+	}
+	add_moved_sequences(&lines, lock_sequences(run_id));
+	return lines.len > 0 ? lines.data : NULL;
+}
+
+static void
+add_moved_sequences(StringInfo lines, const List *sequences)
+{
+	ListCell   *lc;
+
+	foreach(lc, sequences)
+	{
+		SetSequence *sequence = lfirst(lc);
+
+		if (sequence->moved)
+			add_line(lines, "Sequence %s: moved to " INT64_FORMAT ".",
+					 sequence->name, sequence->now.last_value);
+	}
+}
+
 /*
  * Nobody may lose what was written since the load.  A table that is empty by
  * now has nothing to lose.
@@ -398,14 +435,7 @@ check_unchanged(const RollbackRequest *request, const List *tables,
 		if (changes != NULL)
 			add_line(&lines, "%s", changes);
 	}
-	foreach(lc, sequences)
-	{
-		SetSequence *sequence = lfirst(lc);
-
-		if (sequence->moved)
-			add_line(&lines, "Sequence %s: moved to " INT64_FORMAT ".",
-					 sequence->name, sequence->now.last_value);
-	}
+	add_moved_sequences(&lines, sequences);
 	if (lines.len == 0)
 		return;
 	ereport(request->force ? WARNING : ERROR,

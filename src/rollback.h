@@ -48,4 +48,10 @@ extern List *ftm_rollback_run(const RollbackRequest *request);
  */
 extern char *ftm_rollback_table_changes(int64 run_id, Oid relid);
 
+/*
+ * The same of several tables, and of all sequences that the run has set.  Others
+ * may go on writing to the tables: it may be out of date at once.
+ */
+extern char *ftm_rollback_changes(int64 run_id, List *relids);
+
 #endif							/* FTM_ROLLBACK_H */

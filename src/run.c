@@ -37,7 +37,8 @@ enum RunArgument
 	ARG_VERIFY,
 	ARG_DRY_RUN,
 	ARG_RESTART,
-	ARG_WAIT
+	ARG_WAIT,
+	ARG_UNDECIDED
 };
 
 static RunOptions *options_from_args(FunctionCallInfo fcinfo);
@@ -45,7 +46,7 @@ static RunTableResult *background_run(const RunOptions *options);
 
 /*
  * ftm_run_migration(source, schemas, include, exclude, workers, unmapped,
- * existing, users, auth_server, verify, dry_run, restart, wait)
+ * existing, users, auth_server, verify, dry_run, restart, wait, undecided)
  *
  * The whole migration, one row per table.
  */
@@ -107,8 +108,10 @@ options_from_args(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("workers must be between 1 and 64, not %d",
 						options->workers)));
-	options->unmapped = ftm_scope_keyword_arg(fcinfo, ARG_UNMAPPED,
-											  "unmapped", unmapped_values);
+	options->policy.unmapped = ftm_scope_keyword_arg(fcinfo, ARG_UNMAPPED,
+													 "unmapped",
+													 unmapped_values);
+	options->policy.undecided = ftm_run_undecided_arg(fcinfo, ARG_UNDECIDED);
 	existing = ftm_scope_keyword_arg(fcinfo, ARG_EXISTING, "existing",
 									 existing_values);
 	options->replace = existing != NULL && strcmp(existing, "truncate") == 0;
@@ -119,6 +122,16 @@ options_from_args(FunctionCallInfo fcinfo)
 	options->dry_run = ftm_scope_bool_arg(fcinfo, ARG_DRY_RUN, "dry_run");
 	options->restart = ftm_scope_bool_arg(fcinfo, ARG_RESTART, "restart");
 	return options;
+}
+
+const char *
+ftm_run_undecided_arg(FunctionCallInfo fcinfo, int number)
+{
+	static const char *const values[] = {"error", "keep", NULL};
+	const char *undecided = ftm_scope_keyword_arg(fcinfo, number, "undecided",
+												  values);
+
+	return undecided != NULL ? undecided : "error";
 }
 
 /*

@@ -8,8 +8,12 @@
 #ifndef FTM_RUN_H
 #define FTM_RUN_H
 
+#include "fmgr.h"
 #include "nodes/execnodes.h"
 #include "nodes/pg_list.h"
+
+/* Parameter "undecided", as in UserIdPolicy; NULL counts as the default. */
+extern const char *ftm_run_undecided_arg(FunctionCallInfo fcinfo, int number);
 
 /*
  * Add a List of RunTableResult to a materialized result set: table_name, rows,

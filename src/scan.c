@@ -106,7 +106,6 @@ static const struct
 static char *read_file_names(SourceConnection *source);
 static bool is_computed(const CatalogColumn *column,
 						const CatalogTable *target);
-static bool can_hold_ids(const CatalogType *type);
 static bool is_builtin(const CatalogType *type, const char *name);
 static bool is_citext(const CatalogType *type);
 static char *text_expression(const CatalogColumn *column);
@@ -249,7 +248,7 @@ ftm_scan_build(const CatalogTable *table, const CatalogTable *target,
 		const CatalogColumn *column = lfirst(lc);
 		ScanColumn *scanned;
 
-		if (!can_hold_ids(column->type) || is_computed(column, target))
+		if (!ftm_scan_can_hold_ids(column->type) || is_computed(column, target))
 			continue;
 		if (is_builtin(column->type, "uuid"))
 			appendStringInfo(&values, ", (%d, scanned.%s, NULL)",
@@ -300,17 +299,16 @@ is_computed(const CatalogColumn *column, const CatalogTable *target)
 }
 
 /*
- * Can a value of this type have a uuid in it?  Of the types of extensions,
- * those that are made of texts.
+ * Of the types of extensions, those that are made of texts.
  */
-static bool
-can_hold_ids(const CatalogType *type)
+bool
+ftm_scan_can_hold_ids(const CatalogType *type)
 {
 	check_stack_depth();
 	while (type->base != NULL)
 		type = type->base;
 	if (type->is_array)
-		return can_hold_ids(type->element);
+		return ftm_scan_can_hold_ids(type->element);
 	if (type->typtype == TYPTYPE_COMPOSITE)
 		return true;
 	if (type->typtype == TYPTYPE_RANGE || type->typtype == TYPTYPE_MULTIRANGE)

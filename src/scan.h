@@ -47,6 +47,11 @@ typedef struct KnownUsers
 } KnownUsers;
 
 /*
+ * Can a value of this type have a uuid in it, so that a scan reads it?
+ */
+extern bool ftm_scan_can_hold_ids(const CatalogType *type);
+
+/*
  * Prepare the source's transaction for scans, and ask the source and the user
  * map (which is read as the owner of the extension) who is known.
  */

@@ -55,6 +55,7 @@ static char *describe(const Finding *finding);
 static void append_note(StringInfo notes, const char *format,...)
 			pg_attribute_printf(2, 3);
 static char *record(const Finding *finding);
+static void record_scanned(const List *findings);
 static void put_finding(ReturnSetInfo *rsinfo, const Finding *finding);
 static void report_undecided(const List *findings);
 static void report_not_suggested(void);
@@ -66,7 +67,7 @@ PG_FUNCTION_INFO_V1(ftm_accept_user_columns);
  * ftm_scan_user_ids(source, schemas, include, exclude)
  *
  * One row per column of the source that could hold user ids, in the order of
- * the tables.  Records those that do.
+ * the tables.  Records them all, and those that do to be decided about.
  */
 Datum
 ftm_scan_user_ids(PG_FUNCTION_ARGS)
@@ -104,6 +105,7 @@ ftm_scan_user_ids(PG_FUNCTION_ARGS)
 		finding->mode = record(finding);
 		put_finding((ReturnSetInfo *) fcinfo->resultinfo, finding);
 	}
+	record_scanned(findings);
 	report_undecided(findings);
 	MemoryContextDelete(context);
 	return (Datum) 0;
@@ -336,6 +338,39 @@ record(const Finding *finding)
 									 by_foreign_key || column->known_ids > 0 ? 8 : 6,
 									 params);
 	return rows->nrows > 0 ? ftm_rowset_value(rows, 0, 0) : NULL;
+}
+
+/*
+ * Write down which columns were read, and what was in them.
+ */
+static void
+record_scanned(const List *findings)
+{
+	List	   *values[5] = {NIL};
+	const char *params[5];
+	ListCell   *lc;
+
+	foreach(lc, findings)
+	{
+		const Finding *finding = lfirst(lc);
+		const ScanColumn *column = finding->column;
+
+		values[0] = lappend(values[0], finding->table->schema);
+		values[1] = lappend(values[1], finding->table->name);
+		values[2] = lappend(values[2], column->column->name);
+		values[3] = lappend(values[3], psprintf(INT64_FORMAT, column->known_ids));
+		values[4] = lappend(values[4], psprintf(INT64_FORMAT, column->unknown_ids));
+	}
+	for (int i = 0; i < (int) lengthof(params); i++)
+		params[i] = ftm_catalog_array_text(values[i]);
+	(void) ftm_target_query_as_owner(psprintf("INSERT INTO %s.ftm_scanned_column"
+											  " (schema_name, table_name, column_name, known_ids, unknown_ids)"
+											  " SELECT * FROM unnest($1::name[], $2::name[], $3::name[], $4::int8[], $5::int8[])"
+											  " ON CONFLICT (schema_name, table_name, column_name) DO UPDATE SET"
+											  " scanned_at = excluded.scanned_at, known_ids = excluded.known_ids,"
+											  " unknown_ids = excluded.unknown_ids",
+											  ftm_extension_schema_quoted()),
+									 5, params);
 }
 
 /*

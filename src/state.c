@@ -164,7 +164,7 @@ continue_run(const RunRequest *request, int64 run_id)
 	const char *params[6] = {int64_text(run_id), request->options,
 		request->snapshot, psprintf("%d", request->leader_pid),
 		timestamp_text(request->leader_started),
-	request->run_id != 0 ? "0" : "1"};
+	request->run_id != 0 && !request->reopens ? "0" : "1"};
 
 	(void) ftm_state_query("UPDATE @schema@.ftm_run"
 						   "   SET status = 'running',"
@@ -395,7 +395,7 @@ ftm_state_table_is_loaded(const TableTask *task, uint64 map_digest,
 	rows = ftm_state_query("SELECT relid = $3::oid AND fingerprint = $4::bigint"
 						   "       AND user_map_digest = $5::bigint,"
 						   "       relid = $3::oid,"
-						   "       rows, bytes, ids_mapped, ids_kept"
+						   "       rows, bytes, ids_mapped, ids_kept, ids_undecided"
 						   "  FROM @schema@.ftm_run_table"
 						   " WHERE run_id = $1::bigint AND table_name = $2"
 						   "   AND status = 'loaded'",
@@ -412,6 +412,7 @@ ftm_state_table_is_loaded(const TableTask *task, uint64 map_digest,
 		result->bytes = ftm_rowset_int64(rows, 0, 3);
 		result->ids_mapped = ftm_rowset_int64(rows, 0, 4);
 		result->ids_kept = ftm_rowset_int64(rows, 0, 5);
+		result->ids_undecided = ftm_rowset_int64(rows, 0, 6);
 	}
 	return same;
 }
@@ -420,12 +421,13 @@ void
 ftm_state_table_loaded(const TableTask *task, uint64 map_digest,
 					   const TableResult *result)
 {
-	const char *params[10] = {int64_text(task->run_id), task->table_name,
+	const char *params[11] = {int64_text(task->run_id), task->table_name,
 		psprintf("%u", task->relid),
 		int64_text(result->rows), int64_text(result->bytes),
 		int64_text(result->ids_mapped), int64_text(result->ids_kept),
 		int64_text((int64) task->fingerprint), int64_text((int64) map_digest),
-	result->rows_replaced ? "t" : "f"};
+		result->rows_replaced ? "t" : "f",
+	int64_text(result->ids_undecided)};
 	RowSet	   *rows;
 
 	if (result->kept)
@@ -438,6 +440,7 @@ ftm_state_table_loaded(const TableTask *task, uint64 map_digest,
 						   "   SET status = 'loaded', relid = $3::oid,"
 						   "       rows = $4::bigint, bytes = $5::bigint,"
 						   "       ids_mapped = $6::bigint, ids_kept = $7::bigint,"
+						   "       ids_undecided = $11::bigint,"
 						   "       fingerprint = $8::bigint,"
 						   "       user_map_digest = $9::bigint,"
 						   "       finished_at = clock_timestamp(),"
@@ -448,7 +451,7 @@ ftm_state_table_loaded(const TableTask *task, uint64 map_digest,
 						   "       rows_replaced = rows_replaced OR $10::boolean"
 						   " WHERE run_id = $1::bigint AND table_name = $2"
 						   " RETURNING table_name",
-						   10, params);
+						   11, params);
 	if (rows->nrows != 1)
 		elog(ERROR, "table %s is not registered in run " INT64_FORMAT,
 			 task->table_name, task->run_id);
@@ -465,10 +468,11 @@ ftm_state_table_loaded(const TableTask *task, uint64 map_digest,
 								   ", \"bytes\": " INT64_FORMAT
 								   ", \"ids_mapped\": " INT64_FORMAT
 								   ", \"ids_kept\": " INT64_FORMAT
+								   ", \"ids_undecided\": " INT64_FORMAT
 								   ", \"seconds\": %.3f}",
 								   result->rows, result->bytes,
 								   result->ids_mapped, result->ids_kept,
-								   result->seconds));
+								   result->ids_undecided, result->seconds));
 }
 
 void

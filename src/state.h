@@ -35,6 +35,7 @@ typedef struct RunRequest
 	char	   *snapshot;
 	int64		run_id;			/* of this very call, which goes on after it has
 								 * lost the source; else 0 */
+	bool		reopens;		/* it was complete; this call goes on with it */
 	int			leader_pid;		/* the process that leads the run, and since */
 	TimestampTz leader_started; /* when it exists */
 	int			source_version; /* as in 150020 */

@@ -15,13 +15,18 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "extension.h"
 #include "freeze.h"
 #include "orphans.h"
 #include "progress.h"
 #include "state.h"
 #include "step.h"
 #include "target.h"
+#include "user_column.h"
 #include "verify_schema.h"
+
+/* Unmapped users among whom one is looked for that was not left out. */
+#define MAX_USERS_LOOKED_UP	1000
 
 void
 ftm_step_open_sources(WorkerPool *pool, const SourceServer *server)
@@ -45,14 +50,73 @@ ftm_step_set_snapshot(WorkerPool *pool, const char *snapshot)
 }
 
 void
-ftm_step_join_run(WorkerPool *pool, int64 run_id)
+ftm_step_join_run(WorkerPool *pool, int64 run_id,
+				  const UnmappedUsers *unmapped)
 {
 	StringInfoData payload;
 
 	initStringInfo(&payload);
 	pq_sendint64(&payload, run_id);
+	pq_sendint64(&payload, unmapped != NULL ? unmapped->count : 0);
+	if (unmapped != NULL)
+		pq_sendbytes(&payload, unmapped->ids.data, unmapped->ids.len);
 	ftm_pool_send_all(pool, COMMAND_JOIN_RUN, &payload);
 	ftm_pool_await_all(pool);
+}
+
+/*
+ * Who is a known user besides those in the map?  Asked after users were
+ * created, and only if ids are counted anywhere.
+ */
+void
+ftm_step_find_unmapped_users(Leader *leader)
+{
+	const ImportDirectory *import = leader->options->import;
+
+	if (!leader->plan->counts_ids)
+		return;
+	if (import == NULL)
+	{
+		if (leader->plan->source->users_readable)
+			leader->unmapped = ftm_unmapped_users(leader->source);
+	}
+	else if (import->users_file != NULL)
+		leader->unmapped = ftm_unmapped_users_of_file(import->users_file,
+													  import->users_sha256);
+}
+
+/*
+ * Users who came after the map was made: named, since their rows keep ids that
+ * the new auth service does not know.  Not those who were left out on purpose.
+ */
+void
+ftm_step_report_unmapped_users(Leader *leader)
+{
+	const char *params[1];
+	List	   *ids = NIL;
+	RowSet	   *rows;
+	char	   *message;
+
+	if (leader->unmapped == NULL || leader->unmapped->count == 0)
+		return;
+	for (int64 i = 0; i < Min(leader->unmapped->count, MAX_USERS_LOOKED_UP); i++)
+		ids = lappend(ids, ftm_unmapped_user(leader->unmapped, i));
+	params[0] = ftm_catalog_array_text(ids);
+	rows = ftm_target_query_as_owner(psprintf("SELECT i.id FROM pg_catalog.unnest($1::pg_catalog.uuid[]) WITH ORDINALITY AS i (id, place)"
+											  " WHERE NOT EXISTS (SELECT FROM %s.ftm_user AS u"
+											  " WHERE u.source_user_id = i.id AND u.status = 'skipped')"
+											  " ORDER BY i.place LIMIT 1",
+											  ftm_extension_schema_quoted()),
+									 1, params);
+	if (rows->nrows == 0)
+		return;
+	message = psprintf("users of the source that the user map lacks: " INT64_FORMAT " of " INT64_FORMAT ", such as %s",
+					   leader->unmapped->count, leader->unmapped->users,
+					   ftm_rowset_value(rows, 0, 0));
+	ereport(WARNING,
+			(errmsg_internal("%s", message),
+			 errhint("Create or match them, or enter them in ftm_user_map, unless they are to be left behind.")));
+	ftm_progress_log(leader->pool, "WARNING", message, NULL);
 }
 
 static PoolTask *
@@ -101,6 +165,15 @@ build_checksum(const Leader *leader, const PlanTable *table)
 	return checksum;
 }
 
+/* Are ids in columns that nobody has decided about no error? */
+static bool
+keeps_undecided(const Leader *leader)
+{
+	const char *undecided = leader->options->policy.undecided;
+
+	return undecided != NULL && strcmp(undecided, "keep") == 0;
+}
+
 static TableTask *
 make_load(const Leader *leader, const PlanTable *table)
 {
@@ -125,6 +198,8 @@ make_load(const Leader *leader, const PlanTable *table)
 		ftm_import_adapt_task(leader->options->import, table, load);
 	load->column_names = palloc(sizeof(char *) * Max(1, list_length(table->columns)));
 	load->columns = palloc(sizeof(RewriteColumn) * Max(1, list_length(table->columns)));
+	load->decisions = palloc0(sizeof(char *) * Max(1, list_length(table->columns)));
+	load->keep_undecided = keeps_undecided(leader);
 	foreach(lc, table->columns)
 	{
 		PlanColumn *column = lfirst(lc);
@@ -133,6 +208,12 @@ make_load(const Leader *leader, const PlanTable *table)
 			continue;
 		load->column_names[load->ncolumns] = column->target->name;
 		load->columns[load->ncolumns].mode = column->mode;
+		if (column->count != REWRITE_KEEP)
+		{
+			load->columns[load->ncolumns].mode = column->count;
+			load->decisions[load->ncolumns] =
+				ftm_user_column_decision(table->source, column->source);
+		}
 		load->columns[load->ncolumns].unmapped_is_error =
 			column->unmapped_is_error;
 		load->ncolumns++;
@@ -393,6 +474,9 @@ ftm_step_verify(Leader *leader)
 	}
 	ftm_pool_run(leader->pool, tasks);
 
+	leader->verdicts = list_concat(leader->verdicts,
+								   ftm_verify_undecided(leader->verdicts,
+														keeps_undecided(leader)));
 	leader->verdicts = list_concat(leader->verdicts,
 								   ftm_verify_schema(leader->plan,
 													 leader->source,

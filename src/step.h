@@ -16,6 +16,7 @@
 #include "plan.h"
 #include "pool.h"
 #include "source.h"
+#include "unmapped_users.h"
 #include "users.h"
 
 /*
@@ -36,6 +37,7 @@ typedef struct Leader
 	int64		run_id;			/* 0 before it is known */
 	bool		run_ended;		/* it is written down how: an error behind that
 								 * is the call's, not the run's */
+	bool		reopens;		/* run_id is that of a complete run, which goes on */
 
 	/* of the attempt; all that is allocated for it is in context */
 	int			attempt;		/* from 0 */
@@ -45,6 +47,7 @@ typedef struct Leader
 	SourceActivity *activity;	/* of the source, just before the snapshot */
 	MigrationPlan *plan;
 	List	   *checks;			/* of CheckResult: what the preflight found */
+	UnmappedUsers *unmapped;	/* NULL: nobody needs to know */
 	UsersTask  *users;			/* NULL: users are not this call's business */
 	List	   *results;		/* of RunTableResult */
 	List	   *analyses;		/* of PoolTask, one for each table */
@@ -53,13 +56,23 @@ typedef struct Leader
 
 /*
  * Have the loaders connect to the source, enter the snapshot, and do what a run
- * (0: none) is about.  The first two, which an import does without, do not
+ * (0: none) is about; unmapped, which may be NULL, are known users, too.  The
+ * first two, which an import does without, do not
  * wait; what went wrong is an error of the third.
  */
 extern void ftm_step_open_sources(WorkerPool *pool,
 								  const SourceServer *server);
 extern void ftm_step_set_snapshot(WorkerPool *pool, const char *snapshot);
-extern void ftm_step_join_run(WorkerPool *pool, int64 run_id);
+extern void ftm_step_join_run(WorkerPool *pool, int64 run_id,
+							  const UnmappedUsers *unmapped);
+
+/*
+ * Fill in leader->unmapped, if ids are counted anywhere; after users were
+ * created.  The other warns of those who are there, but for users who were left
+ * out on purpose.
+ */
+extern void ftm_step_find_unmapped_users(Leader *leader);
+extern void ftm_step_report_unmapped_users(Leader *leader);
 
 /* Mark the foreign keys of and to the tables not valid. */
 extern void ftm_step_invalidate_keys(Leader *leader);

@@ -81,7 +81,9 @@ ftm_task_put_table(StringInfo buffer, const TableTask *task)
 		ftm_task_put_string(buffer, task->column_names[i]);
 		pq_sendbyte(buffer, task->columns[i].mode);
 		pq_sendbyte(buffer, task->columns[i].unmapped_is_error);
+		ftm_task_put_string(buffer, task->decisions[i]);
 	}
+	pq_sendbyte(buffer, task->keep_undecided);
 	ftm_task_put_checksum(buffer, task->checksum);
 }
 
@@ -105,12 +107,15 @@ ftm_task_get_table(StringInfo buffer)
 	task->ncolumns = (int) pq_getmsgint(buffer, 4);
 	task->column_names = palloc(sizeof(char *) * Max(1, task->ncolumns));
 	task->columns = palloc(sizeof(RewriteColumn) * Max(1, task->ncolumns));
+	task->decisions = palloc(sizeof(char *) * Max(1, task->ncolumns));
 	for (int i = 0; i < task->ncolumns; i++)
 	{
 		task->column_names[i] = ftm_task_get_string(buffer);
 		task->columns[i].mode = pq_getmsgbyte(buffer);
 		task->columns[i].unmapped_is_error = pq_getmsgbyte(buffer);
+		task->decisions[i] = ftm_task_get_string(buffer);
 	}
+	task->keep_undecided = pq_getmsgbyte(buffer);
 	task->checksum = ftm_task_get_checksum(buffer);
 	return task;
 }
@@ -123,6 +128,7 @@ ftm_task_put_result(StringInfo buffer, const TableResult *result)
 	pq_sendint64(buffer, result->bytes);
 	pq_sendint64(buffer, result->ids_mapped);
 	pq_sendint64(buffer, result->ids_kept);
+	pq_sendint64(buffer, result->ids_undecided);
 	pq_sendfloat8(buffer, result->seconds);
 }
 
@@ -134,6 +140,7 @@ ftm_task_get_result(StringInfo buffer, TableResult *result)
 	result->bytes = pq_getmsgint64(buffer);
 	result->ids_mapped = pq_getmsgint64(buffer);
 	result->ids_kept = pq_getmsgint64(buffer);
+	result->ids_undecided = pq_getmsgint64(buffer);
 	result->seconds = pq_getmsgfloat8(buffer);
 }
 
@@ -176,6 +183,9 @@ ftm_task_put_checksum(StringInfo buffer, const TableChecksum *checksum)
 	pq_sendint32(buffer, checksum->columns_total);
 	pq_sendint32(buffer, checksum->columns_missing);
 	ftm_task_put_strings(buffer, checksum->notes);
+	ftm_task_put_string(buffer, checksum->undecided_sql);
+	ftm_task_put_strings(buffer, checksum->undecided_columns);
+	ftm_task_put_strings(buffer, checksum->undecided_decisions);
 	put_stage(buffer, checksum->stage);
 }
 
@@ -193,6 +203,9 @@ ftm_task_get_checksum(StringInfo buffer)
 	checksum->columns_total = (int) pq_getmsgint(buffer, 4);
 	checksum->columns_missing = (int) pq_getmsgint(buffer, 4);
 	checksum->notes = ftm_task_get_strings(buffer);
+	checksum->undecided_sql = ftm_task_get_string(buffer);
+	checksum->undecided_columns = ftm_task_get_strings(buffer);
+	checksum->undecided_decisions = ftm_task_get_strings(buffer);
 	checksum->stage = get_stage(buffer);
 	return checksum;
 }
@@ -229,6 +242,8 @@ ftm_task_get_sequence(StringInfo buffer)
 void
 ftm_task_put_verdict(StringInfo buffer, const VerifyResult *verdict)
 {
+	ListCell   *lc;
+
 	ftm_task_put_string(buffer, verdict->kind);
 	ftm_task_put_string(buffer, verdict->object);
 	pq_sendint64(buffer, verdict->source_rows);
@@ -237,12 +252,22 @@ ftm_task_put_verdict(StringInfo buffer, const VerifyResult *verdict)
 	ftm_task_put_string(buffer, verdict->target_checksum);
 	pq_sendbyte(buffer, verdict->ok);
 	ftm_task_put_string(buffer, verdict->detail);
+	pq_sendint32(buffer, list_length(verdict->undecided));
+	foreach(lc, verdict->undecided)
+	{
+		UndecidedColumn *column = lfirst(lc);
+
+		ftm_task_put_string(buffer, column->name);
+		ftm_task_put_string(buffer, column->decision);
+		pq_sendint64(buffer, column->values);
+	}
 }
 
 VerifyResult *
 ftm_task_get_verdict(StringInfo buffer)
 {
 	VerifyResult *verdict = palloc0(sizeof(VerifyResult));
+	int			undecided;
 
 	verdict->kind = ftm_task_get_string(buffer);
 	verdict->object = ftm_task_get_string(buffer);
@@ -252,5 +277,15 @@ ftm_task_get_verdict(StringInfo buffer)
 	verdict->target_checksum = ftm_task_get_string(buffer);
 	verdict->ok = pq_getmsgbyte(buffer);
 	verdict->detail = ftm_task_get_string(buffer);
+	undecided = (int) pq_getmsgint(buffer, 4);
+	for (int i = 0; i < undecided; i++)
+	{
+		UndecidedColumn *column = palloc(sizeof(UndecidedColumn));
+
+		column->name = ftm_task_get_string(buffer);
+		column->decision = ftm_task_get_string(buffer);
+		column->values = pq_getmsgint64(buffer);
+		verdict->undecided = lappend(verdict->undecided, column);
+	}
 	return verdict;
 }

@@ -36,6 +36,9 @@ typedef struct TableTask
 	int			ncolumns;
 	char	  **column_names;	/* of the target, in the stream's order */
 	RewriteColumn *columns;
+	char	  **decisions;		/* of columns in which ids are counted: see
+								 * ftm_user_column_decision(); else NULL */
+	bool		keep_undecided; /* such ids are no error */
 	TableChecksum *checksum;	/* for a table that an earlier call loaded */
 } TableTask;
 
@@ -49,6 +52,7 @@ typedef struct TableResult
 	int64		bytes;			/* of the COPY stream */
 	int64		ids_mapped;
 	int64		ids_kept;
+	int64		ids_undecided;	/* values with ids that nobody has decided about */
 	double		seconds;
 } TableResult;
 

@@ -7,6 +7,11 @@
  * it to auth.users(id), directly or through other columns that hold user ids,
  * or the DBA said so in ftm_user_column.  A name proves nothing.
  *
+ * Any other column whose type can hold an id may do so, unless the DBA said that
+ * this is to be ignored: a scan may have found none, but the source lives on.
+ * So ids of known users are counted in it, while it is loaded and when it is
+ * verified.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -15,12 +20,16 @@
 #include "utils/builtins.h"
 
 #include "extension.h"
+#include "scan.h"
 #include "target.h"
 #include "user_column.h"
 
 #define USERS_SCHEMA	"auth"
 #define USERS_TABLE		"users"
 #define USERS_COLUMN	"id"
+
+/* Columns that nobody has looked at, named in one finding. */
+#define MAX_COLUMNS_NAMED	5
 
 /* An origin, as ftm_user_column has it. */
 #define FOREIGN_KEY		"foreign key"
@@ -47,9 +56,12 @@ typedef struct Decider
 	const Catalog *source;
 	MigrationPlan *plan;		/* these three only if columns are decided */
 	const Scope *scope;
-	const char *unmapped;
+	const UserIdPolicy *policy;
 	List	   *declarations;
 	List	   *id_columns;
+	bool		users_known;	/* there may be known users at all */
+	RowSet	   *scanned;		/* columns that a scan has read, in order */
+	List	   *never_scanned;	/* of char *: columns of which nobody knows */
 } Decider;
 
 static void find_id_columns(Decider *decider);
@@ -74,6 +86,17 @@ static void decide_id(Decider *decider, PlanTable *table, PlanColumn *column,
 static void decide_embedded(Decider *decider, PlanTable *table,
 							PlanColumn *column,
 							const Declaration *declaration);
+static void decide_none(Decider *decider, PlanTable *table,
+						PlanColumn *column, const Declaration *declaration);
+static RewriteMode count_mode(const CatalogType *type);
+static bool is_plain_text(const CatalogType *type);
+static bool users_may_be_known(const Decider *decider);
+static RowSet *read_scanned(void);
+static bool is_scanned(const Decider *decider, const PlanTable *table,
+					   const PlanColumn *column);
+static void report_never_scanned(Decider *decider);
+static void report(Decider *decider, const char *format,...)
+			pg_attribute_printf(2, 3);
 static void report_undecided(Decider *decider, PlanTable *table,
 							 PlanColumn *column,
 							 const Declaration *declaration);
@@ -82,20 +105,24 @@ static bool is_hash(const CatalogColumn *column);
 static const CatalogType *flatten(const CatalogType *type);
 static bool is_array_of_domain(const CatalogType *type);
 static bool is_base(const CatalogType *type, const char *name);
+static const char *likely_mode(const CatalogType *type);
 static char *decision_sql(const Declaration *declaration, const char *set);
 
 void
 ftm_user_column_decide(MigrationPlan *plan, const Scope *scope,
-					   const char *unmapped)
+					   const UserIdPolicy *policy)
 {
+	static const UserIdPolicy none = {0};
 	Decider		decider = {0};
 	ListCell   *lc;
 
 	decider.source = plan->source;
 	decider.plan = plan;
 	decider.scope = scope;
-	decider.unmapped = unmapped;
+	decider.policy = policy != NULL ? policy : &none;
 	find_id_columns(&decider);
+	decider.users_known = users_may_be_known(&decider);
+	decider.scanned = read_scanned();
 
 	check_declarations(&decider);
 	foreach(lc, plan->tables)
@@ -103,6 +130,11 @@ ftm_user_column_decide(MigrationPlan *plan, const Scope *scope,
 		decide_table(&decider, lfirst(lc));
 		warn_of_hashes(plan, lfirst(lc));
 	}
+	report_never_scanned(&decider);
+	if (plan->counts_ids && plan->source->has_users &&
+		!plan->source->users_readable)
+		ftm_plan_problem(plan, PLAN_SOURCE_TABLES,
+						 "Table auth.users of the source cannot be read by the role of the connection, so that nobody knows which ids are users'.  Grant it SELECT, and USAGE on the schema.");
 }
 
 List *
@@ -359,10 +391,8 @@ decide_table(Decider *decider, PlanTable *table)
 									   column->source->name);
 		if (id_column != NULL)
 			decide_id(decider, table, column, id_column, declaration);
-		else if (declaration == NULL)
-			continue;
-		else if (declaration->mode == NULL)
-			report_undecided(decider, table, column, declaration);
+		else if (declaration == NULL || declaration->mode == NULL)
+			decide_none(decider, table, column, declaration);
 		else if (strcmp(declaration->mode, "embedded") == 0)
 			decide_embedded(decider, table, column, declaration);
 	}
@@ -373,7 +403,7 @@ decide_id(Decider *decider, PlanTable *table, PlanColumn *column,
 		  const UserIdColumn *id_column, const Declaration *declaration)
 {
 	const CatalogType *type = column->source->type;
-	const char *unmapped = decider->unmapped;
+	const char *unmapped = decider->policy->unmapped;
 	bool		by_foreign_key = id_column->by_foreign_key ||
 		(declaration != NULL && strcmp(declaration->origin, FOREIGN_KEY) == 0);
 
@@ -473,8 +503,150 @@ is_array_of_domain(const CatalogType *type)
 }
 
 /*
- * Only a uuid column with ids in it must be decided: for the others, leaving
- * the value as it is may well be right.
+ * Nobody has decided about a column.
+ */
+static void
+decide_none(Decider *decider, PlanTable *table, PlanColumn *column,
+			const Declaration *declaration)
+{
+	const CatalogType *type = column->source->type;
+
+	if (!decider->users_known || !ftm_scan_can_hold_ids(type))
+		return;
+	column->count = count_mode(type);
+	decider->plan->counts_ids = true;
+	if (declaration != NULL && declaration->known_ids > 0)
+		report_undecided(decider, table, column, declaration);
+	else if (!is_scanned(decider, table, column))
+		decider->never_scanned = lappend(decider->never_scanned,
+										 psprintf("%s.%s", table->name,
+												  quote_identifier(column->source->name)));
+}
+
+/* How ids in values of a type that can hold some are counted. */
+static RewriteMode
+count_mode(const CatalogType *type)
+{
+	const CatalogType *value = flatten(type);
+
+	if (is_base(value, "uuid"))
+		return REWRITE_COUNT_UUID;
+	if (value->is_array)
+		value = flatten(value->element);
+	return is_plain_text(value) ? REWRITE_COUNT_TEXT : REWRITE_COUNT_ANY;
+}
+
+static bool
+is_plain_text(const CatalogType *type)
+{
+	return is_base(type, "text") || is_base(type, "varchar") ||
+		is_base(type, "bpchar") || is_base(type, "name") ||
+		is_base(type, "json") || is_base(type, "jsonb") ||
+		is_base(type, "xml") || is_base(type, "citext");
+}
+
+/*
+ * Known users are those of auth.users and of the user map.  Where there are
+ * none, no value can hold the id of one.
+ */
+static bool
+users_may_be_known(const Decider *decider)
+{
+	RowSet	   *rows;
+
+	if (decider->source->has_users)
+		return true;
+	rows = ftm_target_query_as_owner(psprintf("SELECT EXISTS (SELECT FROM %s.ftm_user_map)",
+											  ftm_extension_schema_quoted()),
+									 0, NULL);
+	return ftm_rowset_bool(rows, 0, 0);
+}
+
+/* In the order of strcmp(), which is that of names. */
+static RowSet *
+read_scanned(void)
+{
+	return ftm_target_query_as_owner(psprintf("SELECT schema_name, table_name, column_name"
+											  " FROM %s.ftm_scanned_column"
+											  " ORDER BY 1, 2, 3",
+											  ftm_extension_schema_quoted()),
+									 0, NULL);
+}
+
+static bool
+is_scanned(const Decider *decider, const PlanTable *table,
+		   const PlanColumn *column)
+{
+	const char *names[] = {table->source->schema, table->source->name,
+	column->source->name};
+	int			low = 0;
+	int			high = decider->scanned->nrows;
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+		int			order = 0;
+
+		for (int i = 0; i < (int) lengthof(names) && order == 0; i++)
+			order = strcmp(names[i],
+						   ftm_rowset_text(decider->scanned, middle, i));
+		if (order == 0)
+			return true;
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return false;
+}
+
+/* One finding, whatever their number: one statement mends it. */
+static void
+report_never_scanned(Decider *decider)
+{
+	StringInfoData names;
+	const char *schemas;
+	int			count = list_length(decider->never_scanned);
+	ListCell   *lc;
+
+	if (count == 0)
+		return;
+	initStringInfo(&names);
+	foreach(lc, decider->never_scanned)
+	{
+		if (foreach_current_index(lc) == MAX_COLUMNS_NAMED)
+			break;
+		appendStringInfo(&names, "%s%s",
+						 foreach_current_index(lc) > 0 ? ", " : "",
+						 (char *) lfirst(lc));
+	}
+	schemas = list_length(decider->scope->schemas) == 1 &&
+		strcmp(linitial(decider->scope->schemas), "public") == 0 ? "" :
+		psprintf("schemas => %s",
+				 quote_literal_cstr(ftm_catalog_array_text(decider->scope->schemas)));
+	report(decider,
+		   "Columns in which nobody has looked for user ids: %d%s %s.  Look into them with SELECT * FROM %s.ftm_scan_user_ids(%s), and decide about those in which it finds some; or leave ids in them as they are with undecided => 'keep'.",
+		   count, count > MAX_COLUMNS_NAMED ? ", such as" : ",", names.data,
+		   ftm_extension_schema_quoted(), schemas);
+}
+
+/* A problem, a warning or nothing. */
+static void
+report(Decider *decider, const char *format,...)
+{
+	const char *undecided = decider->policy->undecided;
+	va_list		args;
+
+	if (undecided == NULL)
+		return;
+	va_start(args, format);
+	ftm_plan_finding(decider->plan, strcmp(undecided, "error") == 0,
+					 PLAN_USER_COLUMNS, format, args);
+	va_end(args);
+}
+
+/*
+ * A scan has found ids in a column.
  */
 static void
 report_undecided(Decider *decider, PlanTable *table, PlanColumn *column,
@@ -482,21 +654,20 @@ report_undecided(Decider *decider, PlanTable *table, PlanColumn *column,
 {
 	const char *name = quote_identifier(column->source->name);
 
-	if (declaration->known_ids == 0)
-		return;
 	if (is_base(column->source->type, "uuid"))
-		ftm_plan_problem(decider->plan, PLAN_USER_COLUMNS,
-						 "Column %s.%s holds " INT64_FORMAT " user ids without a foreign key, and it is not decided whether they are to be rewritten.  Execute %s, or with mode = 'ignore' to leave them as they are.",
-						 table->name, name, declaration->known_ids,
-						 decision_sql(declaration, "mode = 'id'"));
+		report(decider,
+			   "Column %s.%s holds " INT64_FORMAT " user ids without a foreign key, and it is not decided whether they are to be rewritten.  Execute %s, or with mode = 'ignore' to leave them as they are.",
+			   table->name, name, declaration->known_ids,
+			   decision_sql(declaration, "mode = 'id'"));
 	else
-		ftm_plan_warning(decider->plan, PLAN_USER_COLUMNS,
-						 "Column %s.%s holds user ids in " INT64_FORMAT " values, which stay as they are as long as it is not decided.  To have them rewritten, execute %s.",
-						 table->name, name, declaration->known_ids,
-						 decision_sql(declaration,
-									  declaration->suggestion != NULL &&
-									  strcmp(declaration->suggestion, "id") == 0 ?
-									  "mode = 'id'" : "mode = 'embedded'"));
+		report(decider,
+			   "Column %s.%s holds user ids in " INT64_FORMAT " values, and it is not decided whether they are to be rewritten.  Execute %s, or with mode = 'ignore' to leave them as they are.",
+			   table->name, name, declaration->known_ids,
+			   decision_sql(declaration,
+							psprintf("mode = %s",
+									 quote_literal_cstr(declaration->suggestion != NULL ?
+														declaration->suggestion :
+														likely_mode(column->source->type)))));
 }
 
 /*
@@ -571,6 +742,35 @@ is_base(const CatalogType *type, const char *name)
 		return false;
 	return strcmp(type->base_schema, "pg_catalog") == 0 ||
 		strcmp(name, "citext") == 0;
+}
+
+/* What a column of a type is rewritten by, if that is possible. */
+static const char *
+likely_mode(const CatalogType *type)
+{
+	if (is_base(flatten(type), "uuid"))
+		return "id";
+	if (ftm_user_column_embedded_mode(type) != REWRITE_KEEP)
+		return "embedded";
+	return "ignore";
+}
+
+char *
+ftm_user_column_decision(const CatalogTable *table,
+						 const CatalogColumn *column)
+{
+	return psprintf("(%s, %s, %s, %s)", quote_literal_cstr(table->schema),
+					quote_literal_cstr(table->name),
+					quote_literal_cstr(column->name),
+					quote_literal_cstr(likely_mode(column->type)));
+}
+
+char *
+ftm_user_column_decision_sql(const char *decisions)
+{
+	return psprintf("INSERT INTO %s.ftm_user_column (schema_name, table_name, column_name, mode) VALUES %s"
+					" ON CONFLICT (schema_name, table_name, column_name) DO UPDATE SET mode = excluded.mode",
+					ftm_extension_schema_quoted(), decisions);
 }
 
 static char *

@@ -20,12 +20,21 @@ typedef struct UserIdColumn
 } UserIdColumn;
 
 /*
- * Set mode, unmapped_is_error and origin of the plan's columns: from the
- * source's foreign keys and from ftm_user_column, whose rows win.  unmapped as
- * in ftm_plan_build().  Undecided or impossible columns become problems.
+ * Set mode, count, unmapped_is_error and origin of the plan's columns: from the
+ * source's foreign keys and from ftm_user_column, whose rows win.  policy may be
+ * NULL.  Impossible columns become problems, undecided ones what policy says.
  */
 extern void ftm_user_column_decide(MigrationPlan *plan, const Scope *scope,
-								   const char *unmapped);
+								   const UserIdPolicy *policy);
+
+/*
+ * What would decide about a column in which ids are counted: a row of values for
+ * schema_name, table_name, column_name and mode of ftm_user_column; and the
+ * statement that does so with these rows, separated by commas.
+ */
+extern char *ftm_user_column_decision(const CatalogTable *table,
+									  const CatalogColumn *column);
+extern char *ftm_user_column_decision_sql(const char *decisions);
 
 /*
  * Columns that the source's foreign keys lead to auth.users(id), directly or

@@ -8,6 +8,11 @@
  * indirect calls.  A million users take about 140 MB; they are read through a
  * cursor, in batches, and never exist as text.
  *
+ * Whether an id is a known user's is asked of every value in columns that nobody
+ * has decided about, and the answer is no.  A filter of a few bits per user, in
+ * which most ids that are no user's find a bit that is not set, says so without
+ * hashing.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -15,6 +20,8 @@
 #include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "port/pg_bitutils.h"
+#include "port/pg_bswap.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -48,12 +55,20 @@ typedef struct IdPair
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
+/* Bits of the filter per known user. */
+#define FILTER_BITS		16
+
 struct UserMap
 {
 	idmap_hash *targets;		/* source id -> target id */
 	idmap_hash *sources;		/* target id -> source id */
 	uint64		digest;
+	uint64	   *filter;			/* of the ids that ftm_usermap_knows() */
+	uint32		filter_mask;	/* number of its bits, a power of two, less one */
 };
+
+/* Users whom the map lacks, by source id; NULL if there are none. */
+static idmap_hash *unmapped_users = NULL;
 
 /*
  * Map of the running query.  Which rows a query sees is told by its snapshot
@@ -139,6 +154,54 @@ check_reversible(const UserMap *map)
 }
 
 /*
+ * The bit of an id.  Which bytes of a uuid differ from one to the next depends
+ * on how it was made: random ones everywhere, others at either end.
+ */
+static inline uint32
+filter_bit(const UserMap *map, const uint8_t id[UUID_LEN])
+{
+	uint32		begin;
+	uint32		end;
+
+	memcpy(&begin, id, sizeof(begin));
+	memcpy(&end, id + UUID_LEN - sizeof(end), sizeof(end));
+	return (pg_ntoh32(end) ^ begin) & map->filter_mask;
+}
+
+static void
+add_to_filter(UserMap *map, const pg_uuid_t *id)
+{
+	uint32		bit = filter_bit(map, id->data);
+
+	map->filter[bit / 64] |= UINT64CONST(1) << (bit % 64);
+}
+
+static void
+build_filter(UserMap *map, MemoryContext context)
+{
+	uint64		members = map->targets->members;
+	uint64		bits;
+	idmap_iterator iterator;
+	IdPair	   *pair;
+
+	if (unmapped_users != NULL)
+		members += unmapped_users->members;
+	bits = pg_nextpower2_64(Max(members, 64) * FILTER_BITS);
+	bits = Min(bits, UINT64CONST(1) << 31);
+	map->filter_mask = (uint32) (bits - 1);
+	map->filter = MemoryContextAllocExtended(context, bits / 8,
+											 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	idmap_start_iterate(map->targets, &iterator);
+	while ((pair = idmap_iterate(map->targets, &iterator)) != NULL)
+		add_to_filter(map, &pair->id);
+	if (unmapped_users == NULL)
+		return;
+	idmap_start_iterate(unmapped_users, &iterator);
+	while ((pair = idmap_iterate(unmapped_users, &iterator)) != NULL)
+		add_to_filter(map, &pair->id);
+}
+
+/*
  * Add all rows of the table to map.  latest: take a new snapshot; else that
  * of the running query is used.
  */
@@ -203,6 +266,7 @@ load_map(MemoryContext context, bool latest)
 	ftm_return(&former);
 
 	check_reversible(map);
+	build_filter(map, context);
 	return map;
 }
 
@@ -264,27 +328,39 @@ load_query_map(const SnapshotData *snapshot)
 	return query_map;
 }
 
-const UserMap *
-ftm_usermap_for_query(FmgrInfo *flinfo)
+/*
+ * The map of the running query, kept at least as long as context.
+ */
+static QueryMap *
+share_query_map(MemoryContext context)
 {
-	QueryMap   *query_map = flinfo->fn_extra;
 	MemoryContextCallback *callback;
-
-	if (query_map != NULL)
-		return query_map->map;
+	QueryMap   *query_map;
 
 	/* Allocated first, so that nothing fails between load and register. */
-	callback = MemoryContextAlloc(flinfo->fn_mcxt,
-								  sizeof(MemoryContextCallback));
+	callback = MemoryContextAlloc(context, sizeof(MemoryContextCallback));
 	if (!is_map_of_query(latest_query_map, GetActiveSnapshot()))
 		latest_query_map = load_query_map(GetActiveSnapshot());
 	query_map = latest_query_map;
 	query_map->users++;
 	callback->func = release_query_map;
 	callback->arg = query_map;
-	MemoryContextRegisterResetCallback(flinfo->fn_mcxt, callback);
-	flinfo->fn_extra = query_map;
-	return query_map->map;
+	MemoryContextRegisterResetCallback(context, callback);
+	return query_map;
+}
+
+const UserMap *
+ftm_usermap_share(MemoryContext context)
+{
+	return share_query_map(context)->map;
+}
+
+const UserMap *
+ftm_usermap_for_query(FmgrInfo *flinfo)
+{
+	if (flinfo->fn_extra == NULL)
+		flinfo->fn_extra = share_query_map(flinfo->fn_mcxt);
+	return ((QueryMap *) flinfo->fn_extra)->map;
 }
 
 static bool
@@ -313,6 +389,42 @@ ftm_usermap_source(const UserMap *map, const uint8_t target[16],
 				   uint8_t source[16])
 {
 	return look_up(map->sources, target, source);
+}
+
+bool
+ftm_usermap_knows(const UserMap *map, const uint8_t source[16])
+{
+	uint32		bit = filter_bit(map, source);
+	pg_uuid_t	key;
+	IdPair	   *pair;
+
+	if ((map->filter[bit / 64] & UINT64CONST(1) << (bit % 64)) == 0)
+		return false;
+	memcpy(key.data, source, UUID_LEN);
+	pair = idmap_lookup(map->targets, key);
+	if (pair != NULL)
+		return memcmp(pair->counterpart.data, source, UUID_LEN) != 0;
+	return unmapped_users != NULL &&
+		idmap_lookup(unmapped_users, key) != NULL;
+}
+
+void
+ftm_usermap_set_unmapped(const uint8_t *ids, int64 count)
+{
+	if (unmapped_users != NULL)
+		idmap_destroy(unmapped_users);
+	unmapped_users = NULL;
+	if (count == 0)
+		return;
+	unmapped_users = idmap_create(TopMemoryContext, count, NULL);
+	for (int64 i = 0; i < count; i++)
+	{
+		pg_uuid_t	key;
+		bool		found;
+
+		memcpy(key.data, ids + i * UUID_LEN, UUID_LEN);
+		(void) idmap_insert(unmapped_users, key, &found);
+	}
 }
 
 int64

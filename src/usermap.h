@@ -27,11 +27,29 @@ extern UserMap *ftm_usermap_load(MemoryContext context);
  */
 extern const UserMap *ftm_usermap_for_query(FmgrInfo *flinfo);
 
+/*
+ * The same for a function that keeps the map, and more, in fn_extra itself:
+ * for as long as context lasts.
+ */
+extern const UserMap *ftm_usermap_share(MemoryContext context);
+
 /* Look-ups, both ways; false if the map lacks the id. */
 extern bool ftm_usermap_target(const UserMap *map, const uint8_t source[16],
 							   uint8_t target[16]);
 extern bool ftm_usermap_source(const UserMap *map, const uint8_t target[16],
 							   uint8_t source[16]);
+
+/*
+ * Is this the source id of a user who has another id in the target, or none?
+ * Where it stands in the target, it was not rewritten.
+ */
+extern bool ftm_usermap_knows(const UserMap *map, const uint8_t source[16]);
+
+/*
+ * Who else is a known user: those whom the source has and the map lacks, count
+ * ids one behind the other.  For all maps that this process loads from now on.
+ */
+extern void ftm_usermap_set_unmapped(const uint8_t *ids, int64 count);
 
 /* Number of entries. */
 extern int64 ftm_usermap_size(const UserMap *map);

@@ -26,6 +26,7 @@
 #include "sequence.h"
 #include "stage.h"
 #include "target.h"
+#include "user_column.h"
 #include "verify.h"
 
 /* Columns of the answers to a table's two statements. */
@@ -35,7 +36,8 @@ enum
 	ANSWER_CHECKSUM,
 	ANSWER_IDS_LEFT,			/* from here on the target's only */
 	ANSWER_IDS_KEPT,
-	ANSWER_IDS_MIXED_CASE
+	ANSWER_IDS_MIXED_CASE,
+	ANSWER_IDS_UNDECIDED
 };
 
 static VerifyResult *
@@ -151,6 +153,37 @@ judge_table(VerifyResult *result, const TableChecksum *checksum,
 	result->detail = detail.data;
 }
 
+/*
+ * Which columns are they in?  Asked only of a table that has some.
+ */
+static List *
+find_undecided(const TableChecksum *checksum)
+{
+	RowSet	   *rows = ftm_target_query_relations(checksum->undecided_sql,
+												  list_make1_oid(checksum->relid),
+												  TARGET_CODE_OURS);
+	List	   *result = NIL;
+	ListCell   *name;
+	ListCell   *decision;
+
+	forboth(name, checksum->undecided_columns,
+			decision, checksum->undecided_decisions)
+	{
+		int64		values = ftm_rowset_int64(rows, 0,
+											  foreach_current_index(name));
+		UndecidedColumn *column;
+
+		if (values == 0)
+			continue;
+		column = palloc(sizeof(UndecidedColumn));
+		column->name = lfirst(name);
+		column->decision = lfirst(decision);
+		column->values = values;
+		result = lappend(result, column);
+	}
+	return result;
+}
+
 VerifyResult *
 ftm_verify_table(SourceConnection *source, const char *table_name,
 				 const TableChecksum *checksum)
@@ -193,7 +226,48 @@ ftm_verify_table(SourceConnection *source, const char *table_name,
 
 	judge_table(result, checksum, source_answer, target_answer,
 				wrong_generated);
+	if (ftm_rowset_int64(target_answer, 0, ANSWER_IDS_UNDECIDED) > 0)
+		result->undecided = find_undecided(checksum);
 	return result;
+}
+
+int64
+ftm_verify_ids_undecided(const VerifyResult *result)
+{
+	int64		values = 0;
+	ListCell   *lc;
+
+	foreach(lc, result->undecided)
+		values += ((UndecidedColumn *) lfirst(lc))->values;
+	return values;
+}
+
+List *
+ftm_verify_undecided(const List *results, bool keep)
+{
+	List	   *undecided = NIL;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, results)
+	{
+		const VerifyResult *table = lfirst(lc);
+
+		foreach(lc2, table->undecided)
+		{
+			const UndecidedColumn *column = lfirst(lc2);
+			VerifyResult *result = make_result("user ids left",
+											   psprintf("%s.%s", table->object,
+														quote_identifier(column->name)));
+
+			result->ok = keep;
+			result->detail = psprintf("values with ids of known users, of which nobody has decided: " INT64_FORMAT "; to decide, execute %s",
+									  column->values,
+									  ftm_user_column_decision_sql(column->decision));
+			undecided = lappend(undecided, result);
+		}
+	}
+	return undecided;
 }
 
 List *

@@ -13,12 +13,20 @@
 #include "checksum.h"
 #include "plan.h"
 
+/* A column of the target with known users' ids that nobody has decided about. */
+typedef struct UndecidedColumn
+{
+	char	   *name;
+	char	   *decision;		/* see ftm_user_column_decision() */
+	int64		values;			/* that hold such an id */
+} UndecidedColumn;
+
 /* One row of ftm_verify(). */
 typedef struct VerifyResult
 {
 	char	   *kind;			/* plan, table, sequence, foreign key, schema,
 								 * indexes and constraints, user map, users,
-								 * freeze */
+								 * freeze, user ids left */
 	char	   *object;
 	int64		source_rows;	/* -1: NULL */
 	int64		target_rows;
@@ -26,6 +34,8 @@ typedef struct VerifyResult
 	char	   *target_checksum;
 	bool		ok;
 	char	   *detail;			/* fragments, separated by semicolons */
+	List	   *undecided;		/* of UndecidedColumn; of a table, whose ok does
+								 * not depend on it */
 } VerifyResult;
 
 /*
@@ -37,6 +47,16 @@ typedef struct VerifyResult
 extern VerifyResult *ftm_verify_table(SourceConnection *source,
 									  const char *table_name,
 									  const TableChecksum *checksum);
+
+/*
+ * Of the tables' results, one more for each column with ids that nobody has
+ * decided about, of kind "user ids left"; ok only if such ids are kept on
+ * purpose.  Returns a List of VerifyResult.
+ */
+extern List *ftm_verify_undecided(const List *results, bool keep);
+
+/* Values with such ids in a table. */
+extern int64 ftm_verify_ids_undecided(const VerifyResult *result);
 
 /*
  * One result for each problem of the plan: what has no counterpart would be

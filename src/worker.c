@@ -35,6 +35,7 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
+#include "decision.h"
 #include "export_table.h"
 #include "finish.h"
 #include "json_rows.h"
@@ -78,6 +79,8 @@ static void end_run(StringInfo command, StringInfo answer);
 static void record_activity(StringInfo command, StringInfo answer);
 static void log_message(StringInfo command, StringInfo answer);
 static void record_verdicts(StringInfo command, StringInfo answer);
+static void take_decisions(StringInfo command, StringInfo answer);
+static void find_changes(StringInfo command, StringInfo answer);
 static void check_users(StringInfo command, StringInfo answer);
 static void migrate_users(StringInfo command, StringInfo answer);
 static void match_users(StringInfo command, StringInfo answer);
@@ -113,6 +116,8 @@ static const struct
 	{COMMAND_RECORD_ACTIVITY, "record activity of source", record_activity},
 	{COMMAND_LOG, "write log", log_message},
 	{COMMAND_RECORD_VERDICTS, "record verdicts", record_verdicts},
+	{COMMAND_TAKE_DECISIONS, "take decisions", take_decisions},
+	{COMMAND_FIND_CHANGES, "look for changes", find_changes},
 	{COMMAND_CHECK_USERS, "check users", check_users},
 	{COMMAND_MIGRATE_USERS, "create users", migrate_users},
 	{COMMAND_MATCH_USERS, "match users", match_users},
@@ -359,6 +364,7 @@ begin_run(StringInfo command, StringInfo answer)
 	request.options = ftm_task_get_string(command);
 	request.snapshot = ftm_task_get_string(command);
 	request.run_id = pq_getmsgint64(command);
+	request.reopens = pq_getmsgbyte(command);
 	request.leader_pid = (int) pq_getmsgint(command, 4);
 	request.leader_started = pq_getmsgint64(command);
 	request.source_version = (int) pq_getmsgint(command, 4);
@@ -442,6 +448,31 @@ record_verdicts(StringInfo command, StringInfo answer pg_attribute_unused())
 
 	for (int i = 0; i < count; i++)
 		ftm_state_verdict(worker.run_id, ftm_task_get_verdict(command));
+	commit_transaction(outer);
+}
+
+static void
+take_decisions(StringInfo command, StringInfo answer)
+{
+	ExportDecisions *decisions = ftm_decisions_get(command);
+	MemoryContext outer = begin_transaction();
+
+	pq_sendint32(answer, ftm_decisions_take(decisions));
+	commit_transaction(outer);
+}
+
+static void
+find_changes(StringInfo command, StringInfo answer)
+{
+	int64		run_id = pq_getmsgint64(command);
+	int			count = (int) pq_getmsgint(command, 4);
+	List	   *relids = NIL;
+	MemoryContext outer;
+
+	for (int i = 0; i < count; i++)
+		relids = lappend_oid(relids, pq_getmsgint(command, 4));
+	outer = begin_transaction();
+	ftm_task_put_string(answer, ftm_rollback_changes(run_id, relids));
 	commit_transaction(outer);
 }
 
@@ -605,9 +636,13 @@ set_snapshot(StringInfo command, StringInfo answer pg_attribute_unused())
 static void
 join_run(StringInfo command, StringInfo answer pg_attribute_unused())
 {
+	int64		unmapped;
 	MemoryContext outer;
 
 	worker.run_id = pq_getmsgint64(command);
+	unmapped = pq_getmsgint64(command);
+	ftm_usermap_set_unmapped((const uint8 *) pq_getmsgbytes(command, (int) (unmapped * UUID_LEN)),
+							 unmapped);
 	outer = begin_transaction();
 	worker.map = ftm_usermap_load(TopMemoryContext);
 	commit_transaction(outer);

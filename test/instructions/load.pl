@@ -119,7 +119,7 @@ foreach my $table (sort keys %$budget)
 {
 	counted();
 	is( $target->sql(
-			"SELECT rows FROM ftm_run_migration(schemas => ARRAY['cost'], include => ARRAY['cost.$table'], users => false, verify => false)"
+			"SELECT rows FROM ftm_run_migration(schemas => ARRAY['cost'], include => ARRAY['cost.$table'], users => false, undecided => 'keep', verify => false)"
 		),
 		$rows,
 		"rows were stored: $table");

@@ -13,6 +13,7 @@ FtmigrateTest - a source, a target, and what tests do to them
   my $source = start_source(users => 5, readings => 100);
   my $target = start_target($source);
   fill_user_map($source, $target);
+  decide_user_columns($target);
 
   # SQL and its result as text; dies on errors
   my $rows = $target->sql('SELECT * FROM ftm_run_migration(users => false)');
@@ -48,6 +49,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(
+  decide_user_columns
   fill_user_map
   fixture
   start_node
@@ -216,7 +218,7 @@ SQL
 
 Gives every user of SOURCE a new id in TARGET's ftm_user_map: the one that
 test/fixtures/user_map.sql says.  Columns that hold user ids without a foreign
-key are another matter: $target->load('user_columns.sql').
+key are another matter: $target->load('user_columns.sql'), decide_user_columns().
 
 =cut
 
@@ -225,6 +227,29 @@ sub fill_user_map
 	my ($source, $target) = @_;
 
 	$target->load('user_map.sql', users => $source->{_users});
+	return;
+}
+
+=pod
+
+=item decide_user_columns(TARGET, SCHEMA, ...)
+
+Has TARGET look for user ids in all columns of its source, in these schemas or
+in those of the fixture, and decides about those that are not yet decided as
+the scan suggests.
+
+=cut
+
+sub decide_user_columns
+{
+	my ($target, @schemas) = @_;
+	my $schemas = join ', ',
+	  map { $target->literal($_) } @schemas ? @schemas : ('public', 'odd', 'Odd Schema');
+
+	$target->sql(<<SQL);
+SELECT FROM ftm_scan_user_ids(schemas => ARRAY[$schemas]);
+SELECT FROM ftm_accept_user_columns();
+SQL
 	return;
 }
 

@@ -62,6 +62,9 @@ INSERT INTO ftm_user_map (source_user_id, target_user_id)
 INSERT INTO ftm_user_column (schema_name, table_name, column_name, mode, known_ids)
 	VALUES ('public', 'notes', 'body', 'ignore', 0);
 
+SELECT table_name, column_name, known_ids FROM ftm_scan_user_ids();
+DELETE FROM ftm_user_column WHERE column_name = 'owner';
+
 -- All is well: each check has a row
 SELECT check_name, status, detail, hint FROM ftm_check()
 	WHERE check_name NOT IN ('connection', 'server version', 'connection limit', 'replication role', 'freeze', 'disk space', 'worker slots', 'encoding');
@@ -171,6 +174,7 @@ DROP SERVER stack_auth CASCADE;
 RESET client_min_messages;
 -- a map that cannot be applied backwards; columns that nobody has looked for
 DELETE FROM ftm_user_column;
+DELETE FROM ftm_scanned_column;
 INSERT INTO ftm_user_map (source_user_id, target_user_id) VALUES
 	('00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-000000000002'),
 	('00000000-0000-0000-0000-000000000002', '00000000-0000-0000-0000-000000000004'),

@@ -78,6 +78,12 @@ SET default_transaction_read_only = on;
 SELECT ftm_run_migration();
 RESET default_transaction_read_only;
 
+-- Nobody has looked for user ids.
+SELECT ftm_run_migration(undecided => 'guess');
+SELECT ftm_run_migration(users => false);
+SELECT table_name, column_name, known_ids, mode FROM ftm_scan_user_ids();
+SELECT table_name, column_name, known_ids, unknown_ids FROM ftm_scanned_column ORDER BY 1, 2;
+
 -- Holding a lock on a table of the plan.
 SELECT count(*) FROM teams, ftm_run_migration(users => false);
 
@@ -186,6 +192,7 @@ ALTER TABLE teams ADD COLUMN added text;
 ALTER TABLE teams ADD COLUMN added text;
 \c :target
 SET search_path = public, ftm;
+SELECT count(*) FROM ftm_scan_user_ids();
 SELECT ftm_run_migration(users => false);
 
 -- A role that row-level security filters.
@@ -204,6 +211,7 @@ SELECT ftm_run_migration(users => false);
 RESET ROLE;
 
 -- The source is no Supabase database: fine, as long as no column asks for it.
+-- Ids that the user map knows are found all the same.
 \c regress_ftm_run
 ALTER TABLE teams DROP CONSTRAINT teams_owner_fkey;
 DROP SCHEMA auth CASCADE;
@@ -211,8 +219,13 @@ DROP SCHEMA auth CASCADE;
 SET search_path = public, ftm;
 SET client_min_messages = warning;
 ALTER USER MAPPING FOR CURRENT_USER SERVER supabase OPTIONS (DROP user);
+DELETE FROM ftm_user_column;
+SELECT ftm_run_migration(users => false, restart => true);
 SELECT table_name, rows, ids_mapped, status
-	FROM ftm_run_migration(users => false, restart => true) ORDER BY 1;
+	FROM ftm_run_migration(users => false, undecided => 'keep') ORDER BY 1;
+SELECT table_name, ids_undecided, verified FROM ftm_run_table
+	WHERE run_id = (SELECT max(run_id) FROM ftm_run) ORDER BY 1;
+SELECT kind, object, ok, detail FROM ftm_verify() WHERE NOT ok;
 
 -- Clean up.
 DROP TABLE notes, teams;

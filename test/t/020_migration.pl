@@ -11,6 +11,7 @@ use Test::More;
 my $source = start_source(users => 2000, readings => 200000);
 my $target = start_target($source);
 fill_user_map($source, $target);
+decide_user_columns($target);
 
 my $counts = row_counts($source);
 

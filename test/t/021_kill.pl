@@ -24,6 +24,7 @@ my $stack = StackAuthStandIn->start(config => { oauth_collision_seconds => 0 });
 my $source = start_source(users => $users, readings => 500,
 	conf => "restart_after_crash = on\n");
 my $target = start_target($source, conf => "restart_after_crash = on\n");
+decide_user_columns($target);
 $target->connect_auth_server($stack);
 $target->sql(q(ALTER DATABASE postgres SET ftmigrate.retry_delay = '100ms';
 	ALTER DATABASE postgres SET ftmigrate.retries = 8;

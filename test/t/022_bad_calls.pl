@@ -14,6 +14,7 @@ use Test::More;
 my $source = start_source(users => 50, readings => 500);
 my $target = start_target($source);
 fill_user_map($source, $target);
+decide_user_columns($target);
 my $call = 'SELECT ftm_run_migration(users => false)';
 
 sub fails_with

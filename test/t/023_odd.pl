@@ -14,6 +14,7 @@ my $source  = start_source(users => 50, readings => 1000);
 my $target  = start_target($source);
 fill_user_map($source, $target);
 $target->load('user_columns.sql');
+decide_user_columns($target);
 
 my $scope = q(schemas => ARRAY['public', 'odd', 'Odd Schema']);
 my ($exit, $out, $err) = $target->start_sql(

@@ -11,6 +11,7 @@ my $source = start_source(users => 50, readings => 500);
 my $target = start_target($source,
 	conf => "ftmigrate.lock_timeout = '5min'\n");
 fill_user_map($source, $target);
+decide_user_columns($target);
 $_->sql('CREATE TABLE public.scratch (id int PRIMARY KEY)') foreach $source, $target;
 $source->sql('ALTER TABLE public.scratch OWNER TO postgres; INSERT INTO public.scratch VALUES (1)');
 

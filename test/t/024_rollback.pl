@@ -11,6 +11,7 @@ use Test::More;
 my $source = start_source(users => 50, readings => 2000);
 my $target = start_target($source);
 fill_user_map($source, $target);
+decide_user_columns($target);
 
 # A table that the run does not know, with a key to one that it loads, and
 # sequences that have moved before.

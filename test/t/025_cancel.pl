@@ -20,6 +20,7 @@ my $stack = StackAuthStandIn->start(config => { oauth_collision_seconds => 0 });
 my $source = start_source(users => 100, readings => 30000);
 my $target = start_target($source,
 	conf => "dynamic_shared_memory_type = mmap\n");
+decide_user_columns($target);
 $target->connect_auth_server($stack);
 my $gates     = RunGates->new($target);
 my $directory = $target->basedir . '/export';
@@ -212,6 +213,7 @@ foreach my $way (@ways_of_all)
 }
 $proxy->command('go');
 fill_user_map($source, $target);
+decide_user_columns($target);
 $target->sql("SELECT ftm_export('$directory')");
 foreach my $way (sort keys %ways)
 {

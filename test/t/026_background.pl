@@ -12,6 +12,7 @@ use Test::More;
 my $source = start_source(users => 100, readings => 60000);
 my $target = start_target($source);
 fill_user_map($source, $target);
+decide_user_columns($target);
 my $start = 'SELECT table_name, rows, status FROM ftm_run_migration(users => false, wait => false';
 my $nobody =
   q(SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'ftmigrate%');

@@ -16,6 +16,7 @@ my $target = start_target($source,
 my $log_file = $target->basedir . '/ftmigrate.log';
 $target->sql("LOAD 'ftmigrate'; ALTER DATABASE postgres SET ftmigrate.log_file = '$log_file'");
 fill_user_map($source, $target);
+decide_user_columns($target);
 $target->sql(<<'SQL');
 CREATE ROLE watcher LOGIN;
 GRANT pg_read_all_stats TO watcher;

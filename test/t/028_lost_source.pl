@@ -17,6 +17,7 @@ my $rounds = $ENV{FTM_TEST_KILLS} || how_many(8, 60);
 my $source = start_source(users => 100, readings => 60000);
 my $target = start_target($source);
 fill_user_map($source, $target);
+decide_user_columns($target);
 my $proxy = TcpProxy->new($source->port);
 $target->sql("ALTER SERVER supabase OPTIONS (SET port '" . $proxy->port . "');"
 	  . "ALTER DATABASE postgres SET ftmigrate.retry_delay = '100ms'");

@@ -12,6 +12,7 @@ use Test::More;
 my $source = start_source(users => 60, readings => 30000);
 my $target = start_target($source);
 fill_user_map($source, $target);
+decide_user_columns($target);
 my ($state, $message) = $target->sql_error('SELECT ftm_report()');
 like($message, qr/there is no run/, 'no run, no report');
 

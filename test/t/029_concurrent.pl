@@ -17,6 +17,7 @@ my $source   = start_source(users => 25, readings => 500);
 my $target = start_target($source,
 	conf => "max_connections = 100\nmax_worker_processes = 40\n");
 fill_user_map($source, $target);
+decide_user_columns($target);
 my $gates     = RunGates->new($target);
 my $directory = $target->basedir . '/export';
 mkdir $directory or die "could not make $directory: $!";

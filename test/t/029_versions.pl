@@ -41,6 +41,7 @@ sub test_source
 	  $target->sql('SHOW server_version');
 	fill_user_map($source, $target);
 	$target->load('user_columns.sql');
+	decide_user_columns($target);
 
 	my ($exit, $stdout, $stderr) = $target->start_sql(
 		"SELECT ftm_run_migration($scope, users => false)")->finish;

@@ -15,6 +15,7 @@ my $source = start_source(
 # Memory is measured below; what is shared is not to be much of it.
 my $target = start_target($source, conf => "shared_buffers = 4MB\n");
 fill_user_map($source, $target);
+decide_user_columns($target);
 $target->sql('SELECT ftm_run_migration(users => false)');
 $source->sql('CREATE EXTENSION pg_stat_statements');
 

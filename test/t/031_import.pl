@@ -43,6 +43,7 @@ mkdir "$base/plain" or die;
 $target->sql("SELECT ftm_export('$base/plain', $scope)");
 fill_user_map($source, $target);
 $target->load('user_columns.sql');
+decide_user_columns($target);
 my ($exit, $out, $err) = $target->start_sql(
 	"SELECT DISTINCT status FROM ftm_import('$base/plain', $scope)")->finish;
 is($exit, 0, 'an export can be imported') or diag $err;
@@ -74,6 +75,7 @@ mkdir "$base/gzip" or die;
 $other->sql("SELECT ftm_export('$base/gzip', $scope, compress => true)");
 fill_user_map($source, $other);
 $other->load('user_columns.sql');
+decide_user_columns($other);
 $source->stop('fast');
 is($other->sql("SELECT string_agg(DISTINCT status, ',') FROM ftm_import('$base/gzip', $scope)"),
 	'verified', 'from compressed files, without the source');
@@ -103,6 +105,7 @@ $target->sql(<<'SQL');
 CREATE TABLE public.layout (id int PRIMARY KEY, big numeric, tags text[], pair odd.point3, doc jsonb,
 	raw json, note text DEFAULT 'none');
 SQL
+decide_user_columns($target, 'public');
 mkdir "$base/layout" or die;
 $target->sql("SELECT ftm_export('$base/layout', include => '{layout}')");
 my $metadata = slurp_file("$base/layout/metadata.json");

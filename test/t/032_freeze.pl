@@ -12,6 +12,7 @@ use Test::More;
 my $source = start_source(users => 20, readings => 500);
 my $target = start_target($source);
 fill_user_map($source, $target);
+decide_user_columns($target);
 my $migrate = q(SELECT count(*) FROM ftm_run_migration(users => false));
 
 # Runs a migration that waits before it loads $table, with the snapshot taken,

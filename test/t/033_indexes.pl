@@ -86,7 +86,7 @@ SQL
 
 my $offset = -s $target->logfile;
 my $call =
-  "SELECT table_name, status, rows FROM ftm_run_migration(schemas => ARRAY['idx'], users => false)";
+  "SELECT table_name, status, rows FROM ftm_run_migration(schemas => ARRAY['idx'], users => false, undecided => 'keep')";
 is($target->sql($call), 'idx.kinds|verified|20000', 'the table is loaded');
 
 my $log = slurp_file($target->logfile, $offset);
@@ -125,7 +125,7 @@ $source->sql('UPDATE idx.kinds SET name = $$twice$$ WHERE id IN (5, 15000)');
 $target->sql('DELETE FROM ftm_run');
 my $before = $target->sql('SELECT md5(string_agg(k::text, $$,$$ ORDER BY id)) FROM idx.kinds k');
 my ($state, $message) =
-  $target->sql_error($call =~ s/users => false/users => false, existing => 'truncate'/r);
+  $target->sql_error($call =~ s/users => false, undecided => 'keep'/users => false, undecided => 'keep', existing => 'truncate'/r);
 is($state, '23505', 'a duplicate is an error');
 like($message, qr/could not create unique index "kinds_name"/, 'and named');
 is($target->sql('SELECT md5(string_agg(k::text, $$,$$ ORDER BY id)) FROM idx.kinds k'),
@@ -145,7 +145,7 @@ $target->append_conf('postgresql.conf', "max_parallel_workers = 0\n");
 $target->reload;
 $target->sql('DELETE FROM ftm_run');
 is( $target->sql(
-		$call =~ s/users => false/users => false, existing => 'truncate'/r),
+		$call =~ s/users => false, undecided => 'keep'/users => false, undecided => 'keep', existing => 'truncate'/r),
 	'idx.kinds|verified|20000',
 	'loaded without parallel workers');
 is($target->sql($check), '6', 'b-trees are whole again');
@@ -162,7 +162,7 @@ CONF
 $target->restart;
 $target->sql('DELETE FROM ftm_run');
 is( $target->sql(
-		$call =~ s/users => false/users => false, existing => 'truncate'/r),
+		$call =~ s/users => false, undecided => 'keep'/users => false, undecided => 'keep', existing => 'truncate'/r),
 	'idx.kinds|verified|20000',
 	'loaded without WAL');
 $target->stop('immediate');

@@ -36,6 +36,7 @@ CREATE FUNCTION public.waits(int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS
 $$BEGIN IF $1 = 500 THEN PERFORM pg_advisory_xact_lock_shared(4711); END IF; RETURN true; END$$;
 CREATE TABLE public.slow (id int PRIMARY KEY CHECK (public.waits(id)), note text);
 SQL
+decide_user_columns($target);
 my $tables = "include => '{wide,slow}'";
 
 # Files with final names that are not whole.

@@ -51,7 +51,7 @@ $source->append_conf('postgresql.conf', 'log_statement = all');
 $source->reload;
 
 my $call = q{SELECT table_name, status, rows
-	FROM ftm_run_migration(schemas => ARRAY['big'], users => false) ORDER BY 1};
+	FROM ftm_run_migration(schemas => ARRAY['big'], users => false, undecided => 'keep') ORDER BY 1};
 is($target->sql("SET ftmigrate.streams = 3; $call"),
 	"big.as_text|verified|90000\nbig.empty|verified|0\nbig.holes|verified|40001\nbig.parts|verified|90000\nbig.readings|verified|90000",
 	'all rows are there, says verification');
@@ -83,7 +83,7 @@ $source->sql(
 	q(UPDATE big.readings SET user_id = '00000000-0000-4000-8000-00000000dead' WHERE id = 89999)
 );
 my ($state, $message) = $target->sql_error(
-	"SET ftmigrate.streams = 3; " . $call =~ s/users => false/users => false, existing => 'truncate'/r);
+	"SET ftmigrate.streams = 3; " . $call =~ s/users => false, undecided => 'keep'/users => false, undecided => 'keep', existing => 'truncate'/r);
 is($state, '23503', 'an unmapped id is an error');
 like($message, qr/00000000-0000-4000-8000-00000000dead in column "user_id"/, 'and named');
 is($target->sql('SELECT count(*) FROM big.readings'), '90000', 'the old rows are there');

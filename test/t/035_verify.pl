@@ -15,6 +15,7 @@ my $source = start_source(users => 100, readings => 200000, conf => $conf);
 my $target = start_target($source, conf => $conf);
 fill_user_map($source, $target);
 $target->load('user_columns.sql');
+decide_user_columns($target);
 
 # A table whose verification waits for a lock, and is the last.
 for my $node ($source, $target)

@@ -13,6 +13,7 @@ use Test::More;
 my $source = start_source(users => 20, readings => 100);
 my $target = start_target($source);
 fill_user_map($source, $target);
+decide_user_columns($target);
 my $proxy = TcpProxy->new($source->port);
 $target->sql("ALTER SERVER supabase OPTIONS (SET port '" . $proxy->port . "')");
 

@@ -29,7 +29,7 @@ sub migrate
 {
 	my ($schema) = @_;
 	return $target->sql(
-		"SELECT table_name, status, rows FROM ftm_run_migration(schemas => ARRAY['$schema'], users => false) ORDER BY 1");
+		"SELECT table_name, status, rows FROM ftm_run_migration(schemas => ARRAY['$schema'], users => false, undecided => 'keep') ORDER BY 1");
 }
 
 sub on_both
@@ -273,7 +273,7 @@ foreach my $fault (@faults)
 
 	$source->sql("UPDATE pg_type SET typsend = '$send'::regproc WHERE typname = 'float4'") if $send;
 	my ($found, $stderr) = $target->sql_error(
-		"SELECT ftm_run_migration(schemas => ARRAY['faults'], include => ARRAY['faults.$name'], users => false)");
+		"SELECT ftm_run_migration(schemas => ARRAY['faults'], include => ARRAY['faults.$name'], users => false, undecided => 'keep')");
 	is($found, $state, "$name: SQLSTATE");
 	like($stderr, $message, "$name: message");
 	is($target->sql("SELECT count(*) FROM faults.$name"), '0', "$name: nothing is stored");

@@ -116,9 +116,9 @@ $create .= "CREATE UNIQUE INDEX $_ ON idx.keys $unique{$_};\n" for sort keys %un
 $target->sql($create);
 
 my $call =
-  "SELECT table_name, status, rows FROM ftm_run_migration(schemas => ARRAY['idx'], users => false) ORDER BY 1";
+  "SELECT table_name, status, rows FROM ftm_run_migration(schemas => ARRAY['idx'], users => false, undecided => 'keep') ORDER BY 1";
 my $expected = "idx.keys|verified|60000\nidx.nothing|verified|0\nidx.one|verified|1";
-my $again = $call =~ s/users => false/users => false, existing => 'truncate'/r;
+my $again = $call =~ s/users => false, undecided => 'keep'/users => false, undecided => 'keep', existing => 'truncate'/r;
 
 # Of all b-trees: does each row have its entry, in order, found from the root?
 my $amcheck = <<'SQL';

@@ -34,7 +34,7 @@ sub migrate
 	my ($schema, $options) = @_;
 
 	$source->sql("GRANT USAGE ON SCHEMA $schema TO postgres; GRANT SELECT ON ALL TABLES IN SCHEMA $schema TO postgres");
-	return $target->sql("SELECT table_name, status, rows FROM ftm_run_migration(schemas => ARRAY['$schema'], users => false"
+	return $target->sql("SELECT table_name, status, rows FROM ftm_run_migration(schemas => ARRAY['$schema'], users => false, undecided => 'keep'"
 		  . ($options // '') . ') ORDER BY 1');
 }
 
@@ -267,7 +267,7 @@ foreach my $value (@refused)
 {
 	my $table    = 'strange.refused' . ++$number;
 	my $copied   = message($target->sql_error("\\copy $table FROM '$file.$number' (FORMAT binary)"));
-	my $migrated = message($target->sql_error("DELETE FROM ftm_run; SELECT ftm_run_migration(schemas => ARRAY['strange'], include => ARRAY['$table'], users => false, verify => false)"));
+	my $migrated = message($target->sql_error("DELETE FROM ftm_run; SELECT ftm_run_migration(schemas => ARRAY['strange'], include => ARRAY['$table'], users => false, undecided => 'keep', verify => false)"));
 	is($migrated, $copied, 'refused: ' . ($value =~ s/([^ -~])/sprintf '<%02x>', ord $1/ger));
 }
 

@@ -19,6 +19,7 @@ my %passwords = (
 my $stack = StackAuthStandIn->start(config => { oauth_collision_seconds => 0 });
 my $source = start_source(users => 50, readings => 100);
 my $target = start_target($source);
+decide_user_columns($target);
 
 # Without an auth server, users are not the run's business.
 my ($exit, $out, $err) =

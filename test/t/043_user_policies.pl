@@ -16,6 +16,7 @@ use Test::More;
 my $stack = StackAuthStandIn->start(config => { oauth_collision_seconds => 0.1 });
 my $source = start_source(users => 25, readings => 0);
 my $target = start_target($source);
+decide_user_columns($target);
 $target->connect_auth_server($stack);
 $target->connect_auth_server($stack, name => 'bad_key', key => 'ssk_no_such_key');
 $target->connect_auth_server($stack,

@@ -24,6 +24,7 @@ my $stack = StackAuthStandIn->start(
 		{ kind => 'slow', every => 2, seconds => 0.1, seed => 1 } ]);
 my $source = start_source(users => 25, readings => 0);
 my $target = start_target($source);
+decide_user_columns($target);
 $target->connect_auth_server($stack, key => $key);
 $target->connect_auth_server($stack, name => 'wrong', key => "${key}x");
 $target->sql(<<'SQL');

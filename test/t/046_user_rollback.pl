@@ -14,6 +14,7 @@ use Test::More;
 my $stack  = StackAuthStandIn->start(config => { oauth_collision_seconds => 0 });
 my $source = start_source(users => 50, readings => 100);
 my $target = start_target($source);
+decide_user_columns($target);
 $target->connect_auth_server($stack);
 my $gates = RunGates->new($target);
 my $call  = 'SELECT ftm_run_migration()';

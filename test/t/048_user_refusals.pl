@@ -15,6 +15,7 @@ use Test::More;
 my $stack  = StackAuthStandIn->start(config => { %quick, contract => 'hexclave' });
 my $source = start_source(users => 25, readings => 0);
 my $target = start_target($source);
+decide_user_columns($target);
 $target->connect_auth_server($stack);
 
 sub users { return @{ $stack->test_call('GET', 'users')->{users} }; }

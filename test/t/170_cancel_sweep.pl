@@ -98,17 +98,17 @@ SQL
 
 # call: what is interrupted.  before: what makes it have something to do.  done:
 # the next call, which nothing interrupts, and whether it did all of it.
-my $run = "SELECT count(*) FROM ftm_run_migration($scope, users => false)";
+my $run = "SELECT count(*) FROM ftm_run_migration($scope, users => false, undecided => 'keep')";
 my $verified =
-  "SELECT bool_and(status IN ('verified', 'kept')) FROM ftm_run_migration($scope, users => false)";
+  "SELECT bool_and(status IN ('verified', 'kept')) FROM ftm_run_migration($scope, users => false, undecided => 'keep')";
 my $export = "ftm_export('$directory', $scope, overwrite => true)";
 my @functions = (
 	{   name => 'run',
-		call => "SELECT ftm_run_migration($scope, users => false, restart => true)",
+		call => "SELECT ftm_run_migration($scope, users => false, undecided => 'keep', restart => true)",
 		done => $verified
 	},
 	{   name => 'run in the background',
-		call => "SELECT ftm_run_migration($scope, users => false, restart => true, wait => false)",
+		call => "SELECT ftm_run_migration($scope, users => false, undecided => 'keep', restart => true, wait => false)",
 		then => 'SELECT ftm_wait()',
 		done => $verified
 	},
@@ -143,8 +143,8 @@ my @functions = (
 	},
 	{   name    => 'import',
 		prepare => sub { $target->sql('SELECT ftm_rollback(max(run_id)) FROM ftm_run') },
-		call    => "SELECT ftm_import('$directory', $scope, restart => true)",
-		done    => "SELECT bool_and(status IN ('verified', 'kept')) FROM ftm_import('$directory', $scope)"
+		call    => "SELECT ftm_import('$directory', $scope, undecided => 'keep', restart => true)",
+		done    => "SELECT bool_and(status IN ('verified', 'kept')) FROM ftm_import('$directory', $scope, undecided => 'keep')"
 	},
 	{   name    => 'users',
 		prepare => sub { forget_users() },
@@ -243,6 +243,7 @@ my $gates = RunGates->new($target);
 forget_users();
 fill_user_map($source, $target);
 $target->load('user_columns.sql');
+decide_user_columns($target);
 $target->sql('SELECT ftm_rollback(max(run_id)) FROM ftm_run');
 foreach my $way ('call', 'run in the background')
 {

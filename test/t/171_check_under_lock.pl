@@ -13,7 +13,7 @@ use Test::More;
 my $source = start_source(users => 1, readings => 1);
 my $target = start_target($source, conf => "ftmigrate.lock_timeout = '5min'\n");
 my $role   = $FtmigrateTest::source_role;
-my $scope  = q(schemas => '{locked}', users => false);
+my $scope  = q(schemas => '{locked}', users => false, undecided => 'keep');
 
 $_->sql(<<'SQL') foreach $source, $target;
 CREATE SCHEMA locked;

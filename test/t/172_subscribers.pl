@@ -15,7 +15,7 @@ my $source  = start_source(users => 1, readings => 1);
 my $target  = start_target($source, conf => $logical);
 my $subscriber = start_node('subscriber', conf => $logical);
 my $role    = $FtmigrateTest::source_role;
-my $scope   = q(schemas => '{heard}', users => false);
+my $scope   = q(schemas => '{heard}', users => false, undecided => 'keep');
 
 # Tables whose rows are written in all ways: fast, with indexes and long values;
 # by COPY, into partitions; in text format; with identities of all kinds.

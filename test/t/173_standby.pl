@@ -12,6 +12,7 @@ use Test::More;
 my $source = start_source(users => 5, readings => 20);
 my $target = start_target($source, conf => "max_wal_senders = 5\nhot_standby = on\n");
 fill_user_map($source, $target);
+decide_user_columns($target);
 $target->load('user_columns.sql');
 $target->sql('SELECT ftm_run_migration(users => false)');
 $target->sql(<<'SQL');

@@ -19,6 +19,7 @@ my $source = start_source(users => 3, readings => 10);
 my $target = start_target($source);
 $target->connect_auth_server($stack);
 $target->load('user_columns.sql');
+decide_user_columns($target);
 my $directory = PostgreSQL::Test::Utils::tempdir;
 
 # Everything that SQL can lock, as far as it is known which numbers are meant:

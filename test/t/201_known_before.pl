@@ -41,6 +41,7 @@ sub start_over
 	$_->sql('DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT ALL ON SCHEMA public TO PUBLIC')
 	  for $source, $target;
 	$source->sql('ALTER SCHEMA public OWNER TO postgres');
+	$target->sql('DELETE FROM ftm_user_column; DELETE FROM ftm_scanned_column');
 	return;
 }
 
@@ -119,6 +120,7 @@ $source->sql("SET ROLE postgres; $schema
 	INSERT INTO ix VALUES (1, '$old1'), (2, '$old1'), (3, '$old2');
 	INSERT INTO g VALUES (1, '$old1'), (2, '$old2');");
 $target->sql($schema);
+decide_user_columns($target, 'public');
 
 # before the users are there
 like(finding('schema ids'), qr/\|Have the users created first/, 'users without new ids');
@@ -178,7 +180,7 @@ for (@errors)
 	$source->sql("SET ROLE postgres; CREATE TABLE $table ($columns); INSERT INTO $table VALUES $rows");
 	$target->sql("CREATE TABLE $table ($columns); ALTER TABLE $table $stricter");
 	like(finding($check, "include => '{$table}'"), qr/^warn\|.*public\.$table/m, "$table: warned of");
-	my ($got, $text) = $target->sql_error("SELECT ftm_run_migration(users => false, include => '{$table}')");
+	my ($got, $text) = $target->sql_error("SELECT ftm_run_migration(users => false, include => '{$table}', undecided => 'keep')");
 	is($got, $sqlstate, "$table: SQLSTATE");
 	like($text, $hint, "$table: hint");
 	$target->sql('SELECT ftm_rollback(max(run_id)) FROM ftm_run');
@@ -197,7 +199,7 @@ for ([ 'dm', qr/domain public\.pos/, qr/HINT: .*the domain of the target/ ],
 	my ($table, $detail, $hint) = @$_;
 
 	like(finding('definitions', "include => '{$table}'"), qr/^warn\|.*$detail/m, "$table: warned of");
-	my ($got, $text) = $target->sql_error("SELECT ftm_run_migration(users => false, include => '{$table}')");
+	my ($got, $text) = $target->sql_error("SELECT ftm_run_migration(users => false, include => '{$table}', undecided => 'keep')");
 	is($got, '23514', "$table: SQLSTATE");
 	like($text, $hint, "$table: hint");
 	$target->sql('SELECT ftm_rollback(max(run_id)) FROM ftm_run');
@@ -214,7 +216,7 @@ $source->sql("SET ROLE postgres; CREATE TABLE docs (id int PRIMARY KEY, doc json
 $target->sql('CREATE TABLE docs (id int PRIMARY KEY, doc json, docb jsonb)');
 my $directory = PostgreSQL::Test::Utils::tempdir();
 $target->sql("SELECT * FROM ftm_export('$directory')");
-$target->sql("SELECT * FROM ftm_import('$directory')");
+$target->sql("SELECT * FROM ftm_import('$directory', undecided => 'keep')");
 is($target->sql('SELECT doc, docb FROM docs'), "$deep|$deep", 'a document of 3000 levels');
 start_over();
 
