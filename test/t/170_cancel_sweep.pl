@@ -255,7 +255,10 @@ foreach my $way ('call', 'run in the background')
 	$gates->close_before('verify');
 	my $call = $target->start_sql("SELECT ftm_run_migration($options)");
 	$gates->reach('verify');
-	my $idle = $target->wait_for_pid(q(backend_type = 'ftmigrate worker' AND state = 'idle'));
+
+	# Between two tasks it is idle, too, but not for long.
+	my $idle = $target->wait_for_pid(q(backend_type = 'ftmigrate worker' AND state = 'idle'
+		AND state_change < clock_timestamp() - interval '3 s'));
 	kill 'STOP', $idle;
 	$gates->open;
 	my $pid = $target->wait_for_pid("$leader AND wait_event ILIKE 'BgWorkerShutdown'");
