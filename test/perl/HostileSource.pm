@@ -42,7 +42,7 @@ given as references to hashes; the first that is meant for a statement counts.
                   "%d" in it is a running number
   field           the first row of a COPY in binary format replaced by one whose
                   first field has the bytes in body and is length bytes long, and
-                  whose others are null
+                  whose others are empty; it goes on with the letter B
   garble          a byte of each row changed, by a generator that begins with seed
 
 =cut
@@ -470,8 +470,8 @@ sub long_field
 			$header
 		  . pack('nN', $count, $plan->{length})
 		  . $plan->{body}
-		  . "\0" x ($plan->{length} - length $plan->{body})
-		  . "\xff\xff\xff\xff" x ($count - 1));
+		  . "B" x ($plan->{length} - length $plan->{body})
+		  . "\0\0\0\0" x ($count - 1));
 }
 
 sub alter_values

@@ -223,19 +223,6 @@ ends('metadata with members', 'ftm_migrate_users(dry_run => true)', '08P01', qr/
 $proxy->alter(pattern => 'raw_user_meta_data', how => 'value', column => 0, value => '00000000-0000-4000-8000-000000000000');
 ends('user not asked for', 'ftm_migrate_users(dry_run => true)', '08P01', qr/A user was not asked for/, 200);
 
-SKIP:
-{
-	skip 'takes some GB of memory: only with FTM_TEST_LONG=1', 8 unless $ENV{FTM_TEST_LONG};
-	$source->sql("CREATE TABLE public.long (a text, b text); INSERT INTO public.long VALUES ('a', 'b')");
-	$target->sql('CREATE TABLE public.long (a text, b text)');
-	foreach my $length (1073741824, 1073741820)
-	{
-		$proxy->alter(pattern => '^COPY .*long', how => 'field', length => $length,
-			body => "\1\1" . 'A' x 8);
-		ends("field of $length bytes", "ftm_run_migration(users => false, include => '{public.long}', undecided => 'keep')", '22P04', qr/field length is $length/, 2500);
-	}
-}
-
 $proxy->relay;
 ($state, $text) = outcome($readings);
 is($state, '', 'the source as it is') or diag $text;
