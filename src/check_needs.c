@@ -66,6 +66,7 @@ static bool is_refusing(const Preflight *preflight, const SchemaId *id);
 static bool is_in_plan(const MigrationPlan *plan, Oid relid);
 static void report_outside(Preflight *preflight, const RowSet *rows);
 static void report_large_objects(Preflight *preflight, int64 total);
+static void check_oids_of_export(Preflight *preflight);
 static int64 count_referenced(Preflight *preflight, StringInfo columns);
 static bool holds_oids(const CatalogType *type);
 static int64 count_in_column(Preflight *preflight, const CatalogTable *table,
@@ -169,8 +170,7 @@ ftm_check_left_behind(Preflight *preflight)
 
 	if (preflight->source == NULL)
 	{
-		ftm_check_pass(preflight,
-					   "What the export has left in the source, it has said.");
+		check_oids_of_export(preflight);
 		return;
 	}
 	/* Both questions share a round trip. */
@@ -228,6 +228,42 @@ report_large_objects(Preflight *preflight, int64 total)
 									 referenced, columns.data) :
 							"No column of the plan refers to one."),
 				   "Copy them, with their OIDs, by pg_dump --data-only -b -T '*.*' from the source, and psql into the target.");
+}
+
+/*
+ * An export has no large objects, and does not say whether the source had any:
+ * which of its columns could name some is all that can be told.
+ */
+static void
+check_oids_of_export(Preflight *preflight)
+{
+	StringInfoData columns;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	initStringInfo(&columns);
+	foreach(lc, preflight->plan->tables)
+	{
+		const PlanTable *table = lfirst(lc);
+
+		foreach(lc2, table->columns)
+		{
+			const PlanColumn *column = lfirst(lc2);
+
+			if (holds_oids(column->source->type))
+				appendStringInfo(&columns, "%s%s.%s",
+								 columns.len > 0 ? ", " : "", table->name,
+								 quote_identifier(column->source->name));
+		}
+	}
+	if (columns.len == 0)
+		ftm_check_pass(preflight,
+					   "No column of the export can refer to a large object, which it would not contain.");
+	else
+		ftm_check_warn(preflight,
+					   psprintf("An export contains no large objects, and values of these columns may refer to some: %s.",
+								columns.data),
+					   "If they do, copy them, with their OIDs, by pg_dump --data-only -b -T '*.*' from the source, and psql into the target.");
 }
 
 /* How many the plan's columns name, and "public.files.content (3), ...". */

@@ -83,6 +83,12 @@ command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $target->connstr('pos
 is($target->sql('SELECT id, lo_get(content), lo_get(raster) FROM files WHERE id < 4 ORDER BY 1'),
 	$source->sql('SELECT id, lo_get(content), lo_get(raster) FROM files WHERE id < 4 ORDER BY 1'),
 	'all large objects are there under their OIDs');
+my $export = PostgreSQL::Test::Utils::tempdir();
+$target->sql("SELECT count(*) FROM ftm_export('$export')");
+$target->sql('SELECT ftm_rollback(max(run_id), force => true) FROM ftm_run');
+$target->psql('postgres', "SELECT count(*) FROM ftm_import('$export')", stderr => \$warnings);
+like($warnings, qr/WARNING:  An export contains no large objects.*: public\.files\.content, public\.files\.raster\./,
+	'an import does not claim to know');
 $source->sql('SELECT count(lo_unlink(oid)) FROM pg_largeobject_metadata; DROP SCHEMA elsewhere CASCADE');
 $target->sql('SELECT count(lo_unlink(oid)) FROM pg_largeobject_metadata; DROP SCHEMA elsewhere CASCADE');
 start_over();
