@@ -311,14 +311,15 @@ statement_context(void *arg)
  * meant, and is read with the rights of the caller, whoever executes the plan.
  */
 static bool
-check_relations(Node *node, RelationCheck *check)
+check_relations(Node *node, void *context)
 {
+	RelationCheck *check = context;
 	ListCell   *lc;
 
 	if (node == NULL)
 		return false;
 	if (!IsA(node, Query))
-		return expression_tree_walker(node, check_relations, check);
+		return expression_tree_walker(node, check_relations, context);
 
 	foreach(lc, ((Query *) node)->rtable)
 	{
@@ -336,7 +337,7 @@ check_relations(Node *node, RelationCheck *check)
 	}
 	foreach(lc, ftm_read_permissions((Query *) node))
 		lfirst_node(FtmReadPermission, lc)->checkAsUser = check->caller;
-	return query_tree_walker((Query *) node, check_relations, check, 0);
+	return query_tree_walker((Query *) node, check_relations, context, 0);
 }
 
 /*
