@@ -31,8 +31,8 @@ my $stack     = StackAuthStandIn->start(config => { oauth_collision_seconds => 0
 my $proxy     = HostileSource->new($source->port, $directory);
 
 fill_user_map($source, $target);
-decide_user_columns($target);
 $target->load('user_columns.sql');
+decide_user_columns($target);
 $target->connect_auth_server($stack);
 $target->sql("ALTER SERVER supabase OPTIONS (SET port '" . $proxy->port . "');"
 	  . "ALTER DATABASE postgres SET ftmigrate.retries = 0;"
