@@ -442,7 +442,8 @@ CREATE FUNCTION @extschema@.ftm_run_migration(
 		dry_run pg_catalog.bool DEFAULT false,
 		restart pg_catalog.bool DEFAULT false,
 		wait pg_catalog.bool DEFAULT true,
-		undecided pg_catalog.text DEFAULT 'error')
+		undecided pg_catalog.text DEFAULT 'error',
+		ids pg_catalog.text DEFAULT 'map')
 	RETURNS TABLE (table_name pg_catalog.text, rows pg_catalog.int8,
 		bytes pg_catalog.int8, ids_mapped pg_catalog.int8,
 		ids_kept pg_catalog.int8, seconds pg_catalog.numeric,
@@ -611,7 +612,8 @@ CREATE FUNCTION @extschema@.ftm_import(
 		unmapped pg_catalog.text DEFAULT NULL,
 		verify pg_catalog.bool DEFAULT true,
 		restart pg_catalog.bool DEFAULT false,
-		undecided pg_catalog.text DEFAULT 'error')
+		undecided pg_catalog.text DEFAULT 'error',
+		ids pg_catalog.text DEFAULT 'map')
 	RETURNS TABLE (table_name pg_catalog.text, rows pg_catalog.int8,
 		bytes pg_catalog.int8, ids_mapped pg_catalog.int8,
 		ids_kept pg_catalog.int8, seconds pg_catalog.numeric,

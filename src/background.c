@@ -134,6 +134,7 @@ put_options(StringInfo buffer, const RunOptions *options)
 	pq_sendint32(buffer, options->workers);
 	ftm_task_put_string(buffer, options->policy.unmapped);
 	ftm_task_put_string(buffer, options->policy.undecided);
+	ftm_task_put_string(buffer, options->policy.ids);
 	pq_sendbyte(buffer, options->replace);
 	pq_sendbyte(buffer, options->users);
 	ftm_task_put_string(buffer, options->auth_server);
@@ -154,6 +155,7 @@ get_options(StringInfo buffer)
 	options->workers = (int) pq_getmsgint(buffer, 4);
 	options->policy.unmapped = ftm_task_get_string(buffer);
 	options->policy.undecided = ftm_task_get_string(buffer);
+	options->policy.ids = ftm_task_get_string(buffer);
 	options->replace = pq_getmsgbyte(buffer);
 	options->users = pq_getmsgbyte(buffer);
 	options->auth_server = ftm_task_get_string(buffer);

@@ -247,6 +247,8 @@ void
 ftm_check_user_columns(Preflight *preflight)
 {
 	report_topic(preflight, PLAN_USER_COLUMNS,
+				 preflight->plan->ids_stay ?
+				 pstrdup("User ids stay as they are: no column has to be decided about.") :
 				 psprintf("All columns that are known to hold user ids are decided; to be rewritten: %d.",
 						  count_user_columns(preflight->plan)));
 }

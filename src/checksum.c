@@ -495,7 +495,7 @@ add_elements(ChecksumBuilder *builder, const PlanColumn *column,
 	builder->checksum->columns = lappend(builder->checksum->columns, compared);
 	append_element(&builder->source_row, source);
 	append_element(&builder->target_row,
-				   column->count == REWRITE_KEEP ? target :
+				   column->count == REWRITE_KEEP || column->counts_gone ? target :
 				   count_undecided(builder, column, target));
 }
 

@@ -34,10 +34,16 @@ static char *rows_as_json(const char *table, List *schemas);
 static char *decision_text(const RowSet *rows, int row, int column);
 
 ExportDecisions *
-ftm_decisions_read(List *schemas)
+ftm_decisions_read(const char *source, List *schemas)
 {
 	ExportDecisions *decisions = palloc(sizeof(ExportDecisions));
+	RowSet	   *rows;
 
+	rows = ftm_state_query("SELECT coalesce(options ->> 'ids', 'map') FROM @schema@.ftm_run"
+						   " WHERE source = $1::name AND status <> 'rolled back'"
+						   " ORDER BY run_id DESC LIMIT 1",
+						   1, &source);
+	decisions->ids = rows->nrows > 0 ? ftm_rowset_value(rows, 0, 0) : NULL;
 	decisions->columns = rows_as_json("@schema@.ftm_user_column", schemas);
 	decisions->scanned = rows_as_json("@schema@.ftm_scanned_column", schemas);
 	decisions->schemas = schemas;
@@ -58,12 +64,20 @@ rows_as_json(const char *table, List *schemas)
 }
 
 void
-ftm_decisions_check(const ExportDecisions *decisions)
+ftm_decisions_check(const ExportDecisions *decisions, const char *ids)
 {
 	const char *params[2] = {decisions->columns,
 	ftm_catalog_array_text(decisions->schemas)};
 	RowSet	   *rows;
 
+	if (decisions->ids != NULL && strcmp(decisions->ids, ids) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the export and this call differ as to user ids"),
+				 errdetail("The export says ids => '%s', the call says ids => '%s'.",
+						   decisions->ids, ids),
+				 errhint("Call ftm_import(ids => '%s'), or correct \"ids\" in metadata.json.",
+						 decisions->ids)));
 	rows = ftm_state_query("SELECT quote_ident(schema_name) || '.' || quote_ident(table_name),"
 						   "       quote_ident(column_name),"
 						   "       e.mode, e.unmapped, c.mode, c.unmapped"

@@ -16,17 +16,22 @@ typedef struct ExportDecisions
 {
 	char	   *columns;		/* rows of ftm_user_column */
 	char	   *scanned;		/* rows of ftm_scanned_column */
+	char	   *ids;			/* "map" or "keep", as the last run from the source
+								 * says; NULL if there was none.  Not sent to a
+								 * worker. */
 	List	   *schemas;		/* of char *: whose tables are imported */
 } ExportDecisions;
 
-/* Those of tables of these schemas, in this database. */
-extern ExportDecisions *ftm_decisions_read(List *schemas);
+/* Those of tables of these schemas of a source, in this database. */
+extern ExportDecisions *ftm_decisions_read(const char *source, List *schemas);
 
 /*
- * Error if this database has decided otherwise about a column of these schemas,
+ * Error if ids, the parameter of an import, is not what the export says; or if
+ * this database has decided otherwise about a column of these schemas,
  * or as to ids that the user map lacks.
  */
-extern void ftm_decisions_check(const ExportDecisions *decisions);
+extern void ftm_decisions_check(const ExportDecisions *decisions,
+								const char *ids);
 
 /*
  * Take over what this database has not decided; returns of how many columns

@@ -489,7 +489,10 @@ write_metadata(const Exporter *exporter)
 					 JSON_USER_MAP_FILE, exporter->user_map.bytes,
 					 exporter->user_map.sha256);
 	ftm_record_put_json(&text, exporter->record);
-	decisions = ftm_decisions_read(exporter->scope->schemas);
+	decisions = ftm_decisions_read(exporter->scope->source,
+								   exporter->scope->schemas);
+	if (decisions->ids != NULL)
+		appendStringInfo(&text, ",\n  \"ids\": \"%s\"", decisions->ids);
 	appendStringInfo(&text, ",\n  \"userColumns\": %s,\n  \"scannedColumns\": %s",
 					 decisions->columns, decisions->scanned);
 	appendStringInfoString(&text, "\n}\n");

@@ -45,6 +45,7 @@ enum ImportArgument
 	ARG_VERIFY,
 	ARG_RESTART,
 	ARG_UNDECIDED,
+	ARG_IDS,
 	ARG_COMPARE_SOURCE = 5		/* of ftm_verify_export() */
 };
 
@@ -73,7 +74,7 @@ static const ImportFile *find_file(const ImportDirectory *directory,
 
 /*
  * ftm_import(directory, source, schemas, include, exclude, existing, unmapped,
- * verify, restart, undecided)
+ * verify, restart, undecided, ids)
  *
  * Loads an export into the target; one row per table.
  */
@@ -97,6 +98,7 @@ ftm_import(PG_FUNCTION_ARGS)
 													 "unmapped",
 													 unmapped_values);
 	options->policy.undecided = ftm_run_undecided_arg(fcinfo, ARG_UNDECIDED);
+	options->policy.ids = ftm_run_ids_arg(fcinfo, ARG_IDS);
 	existing = ftm_scope_keyword_arg(fcinfo, ARG_EXISTING, "existing",
 									 existing_values);
 	options->replace = existing != NULL && strcmp(existing, "truncate") == 0;
@@ -194,11 +196,12 @@ read_metadata(ImportDirectory *directory, const char *text)
 												   ftm_rowset_value(rows, 0, 0));
 		directory->users_sha256 = ftm_rowset_value(rows, 0, 1);
 	}
-	rows = ftm_target_query("SELECT $1::json->'userColumns', $1::json->'scannedColumns'",
+	rows = ftm_target_query("SELECT $1::json->'userColumns', $1::json->'scannedColumns', $1::json->>'ids'",
 							1, &text);
 	directory->decisions = palloc0(sizeof(ExportDecisions));
 	directory->decisions->columns = ftm_rowset_value(rows, 0, 0);
 	directory->decisions->scanned = ftm_rowset_value(rows, 0, 1);
+	directory->decisions->ids = ftm_rowset_value(rows, 0, 2);
 	if (directory->decisions->columns == NULL ||
 		directory->decisions->scanned == NULL)
 		ereport(ERROR,

@@ -54,6 +54,9 @@ static ErrorData *try_attempt(Leader *leader,
 							  void (*attempt) (Leader *leader),
 							  const ErrorData *loss);
 static void prepare_repetition(Leader *leader, const ErrorData *loss);
+static void refuse_ids(const RunOptions *options);
+static bool ids_stay(const RunOptions *options);
+static bool creates_users(const RunOptions *options);
 static void plan_only(Leader *leader);
 static void run_plan(Leader *leader);
 static void start_loaders(Leader *leader);
@@ -110,6 +113,7 @@ ftm_leader_run(const RunOptions *options)
 		leader.server = ftm_options_source_server(options->scope->source);
 	if (!options->dry_run)
 		ftm_leader_take_lock(options->scope->source);
+	refuse_ids(options);
 	do_persistently(&leader, options->dry_run ? plan_only : run_plan);
 	if (leader.source != NULL)
 		ftm_source_disconnect(leader.source);
@@ -234,6 +238,57 @@ prepare_repetition(Leader *leader, const ErrorData *loss)
 }
 
 /*
+ * What stands against ids => 'keep', or 'map', for reasons that have nothing to
+ * do with the source.
+ */
+static void
+refuse_ids(const RunOptions *options)
+{
+	RowSet	   *rows;
+
+	if (!options->restart)
+		ftm_state_refuse_other_ids(options->scope->source, options->policy.ids);
+	if (!ids_stay(options))
+		return;
+	if (options->users && options->auth_server != NULL &&
+		GetForeignServerByName(options->auth_server, true) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("user ids cannot be kept with auth server \"%s\"",
+						options->auth_server),
+				 errdetail("Stack Auth chooses the ids of its users."),
+				 errhint("Use ids => 'map', or users => false if the users go somewhere else under the ids that they have.")));
+	rows = ftm_state_query("SELECT source_user_id, target_user_id FROM @schema@.ftm_user_map"
+						   " WHERE source_user_id <> target_user_id LIMIT 1",
+						   0, NULL);
+	if (rows->nrows > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("user ids cannot be kept: the user map has another id for some user"),
+				 errdetail("User %s becomes %s.", ftm_rowset_text(rows, 0, 0),
+						   ftm_rowset_text(rows, 0, 1)),
+				 errhint("Use ids => 'map', or empty ftm_user_map if those users are not there any more.")));
+}
+
+static bool
+ids_stay(const RunOptions *options)
+{
+	return strcmp(options->policy.ids, "keep") == 0;
+}
+
+/* Are users created first?  If not, a notice says why. */
+static bool
+creates_users(const RunOptions *options)
+{
+	if (options->users && ids_stay(options))
+		ereport(NOTICE,
+				(errmsg("users are not moved: there is no auth server for users who keep their ids"),
+				 errhint("Move them by other means, under the ids that they have.")));
+	return options->users && !ids_stay(options) &&
+		ftm_user_step_is_possible(options->auth_server);
+}
+
+/*
  * An attempt at a dry run: its answer is estimates.
  */
 static void
@@ -258,8 +313,7 @@ run_plan(Leader *leader)
 						Min(leader->workers,
 							Max(1, list_length(leader->plan->tables))));
 	if (leader->run_id == 0)
-		leader->with_users = leader->options->users &&
-			ftm_user_step_is_possible(leader->options->auth_server);
+		leader->with_users = creates_users(leader->options);
 	if (leader->with_users)
 		plan_users(leader);
 	if (leader->with_users && leader->run_id == 0)
@@ -365,7 +419,7 @@ take_decisions(Leader *leader)
 		return;
 	decisions = *leader->options->import->decisions;
 	decisions.schemas = leader->scope->schemas;
-	ftm_decisions_check(&decisions);
+	ftm_decisions_check(&decisions, leader->options->policy.ids);
 
 	initStringInfo(&payload);
 	ftm_decisions_put(&payload, &decisions);
@@ -721,8 +775,8 @@ options_text(const RunOptions *options)
 		escape_json(&text, options->policy.unmapped);
 	else
 		appendStringInfoString(&text, "null");
-	appendStringInfo(&text, ", \"undecided\": \"%s\"}",
-					 options->policy.undecided);
+	appendStringInfo(&text, ", \"undecided\": \"%s\", \"ids\": \"%s\"}",
+					 options->policy.undecided, options->policy.ids);
 	return text.data;
 }
 
@@ -762,6 +816,7 @@ begin_run(Leader *leader)
 	initStringInfo(&request);
 	ftm_task_put_string(&request, leader->options->scope->source);
 	ftm_task_put_string(&request, options_text(leader->options));
+	ftm_task_put_string(&request, leader->options->policy.ids);
 	ftm_task_put_string(&request, leader->snapshot);
 	pq_sendint64(&request, leader->run_id);
 	pq_sendbyte(&request, leader->reopens);

@@ -94,6 +94,9 @@ typedef struct CopyStream
 
 static CopyStream *current_stream = NULL;
 
+/* Of the load under way, if ids stay: what to name as an example. */
+static pg_uuid_t last_gone_user;
+
 /* Rows straight from the source. */
 typedef struct SourceOrigin
 {
@@ -138,7 +141,9 @@ static void end_stream(CopyStream *stream);
 static bool lookup_target(void *arg, const uint8_t source[16],
 						  uint8_t target[16]);
 static bool is_known_user(void *arg, const uint8_t id[16]);
+static bool is_gone_user(void *arg, const uint8_t id[16]);
 static void count_undecided(const CopyStream *stream, TableResult *result);
+static void count_gone(const CopyStream *stream, TableResult *result);
 static void check_undecided(const TableTask *task, const List *undecided);
 
 static void
@@ -288,7 +293,7 @@ stream_rows(Relation rel, const TableTask *task, CopyOrigin *origin,
 	initStringInfo(&stream.partial);
 	stream.rewriter = ftm_rewrite_create(task->ncolumns, task->columns,
 										 task->binary, lookup_target,
-										 is_known_user,
+										 task->ids_stay ? is_gone_user : is_known_user,
 										 unconstify(UserMap *, map));
 	if (stream.rewriter == NULL)
 		ereport(ERROR,
@@ -310,7 +315,10 @@ stream_rows(Relation rel, const TableTask *task, CopyOrigin *origin,
 			result->rows = copy_rows(rel, task);
 		expect_end(&stream);
 		ftm_rewrite_counts(stream.rewriter, &counts);
-		count_undecided(&stream, result);
+		if (task->ids_stay)
+			count_gone(&stream, result);
+		else
+			count_undecided(&stream, result);
 	}
 	PG_FINALLY();
 	{
@@ -328,7 +336,7 @@ stream_rows(Relation rel, const TableTask *task, CopyOrigin *origin,
 						result->rows)));
 	result->bytes = stream.bytes;
 	result->ids_mapped = counts.ids_mapped;
-	result->ids_kept = counts.ids_kept;
+	result->ids_kept += counts.ids_kept;
 }
 
 /*
@@ -746,6 +754,45 @@ count_undecided(const CopyStream *stream, TableResult *result)
 }
 
 /*
+ * User ids stay, and some are of users whom the source does not have any more:
+ * the rows are as they were, and whoever migrates should know of them.
+ */
+static void
+count_gone(const CopyStream *stream, TableResult *result)
+{
+	const TableTask *task = stream->task;
+	StringInfoData columns;
+	bool		is_error = false;
+	char	   *message;
+
+	initStringInfo(&columns);
+	for (int i = 0; i < task->ncolumns; i++)
+	{
+		int64		values = ftm_rewrite_values_with_ids(stream->rewriter, i);
+
+		if (values == 0)
+			continue;
+		appendStringInfo(&columns, "%s%s (" INT64_FORMAT ")",
+						 columns.len > 0 ? ", " : "",
+						 quote_identifier(task->column_names[i]), values);
+		result->ids_kept += values;
+		is_error |= task->columns[i].unmapped_is_error;
+	}
+	if (columns.len == 0)
+		return;
+	message = psprintf("table %s refers to users who are gone: %s, the last of them %s",
+					   task->table_name, columns.data,
+					   DatumGetCString(DirectFunctionCall1(uuid_out,
+														   UUIDPGetDatum(&last_gone_user))));
+	ereport(is_error ? ERROR : WARNING,
+			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+			 errmsg_internal("%s", message),
+			 is_error ?
+			 errhint("Mend the rows in the source, or use unmapped => 'keep' to leave such ids as they are.") : 0));
+	ftm_state_log(task->run_id, "WARNING", task->table_name, message);
+}
+
+/*
  * undecided is a List of UndecidedColumn.
  */
 static void
@@ -785,6 +832,15 @@ static bool
 is_known_user(void *arg, const uint8_t id[16])
 {
 	return ftm_usermap_knows((const UserMap *) arg, id);
+}
+
+static bool
+is_gone_user(void *arg, const uint8_t id[16])
+{
+	if (ftm_usermap_is_user((const UserMap *) arg, id))
+		return false;
+	memcpy(last_gone_user.data, id, UUID_LEN);
+	return true;
 }
 
 static bool

@@ -41,6 +41,8 @@ typedef struct PlanColumn
 	RewriteMode count;			/* of a column that is kept: how ids in it are
 								 * counted; REWRITE_KEEP if they are not, since
 								 * there can be none, or have been decided about */
+	bool		counts_gone;	/* what is counted are ids of users who are gone,
+								 * in a column of user ids that stay */
 	bool		unmapped_is_error;
 	UserColumnOrigin origin;
 	char	   *origin_detail;	/* "foreign key to auth.users", ... */
@@ -85,7 +87,7 @@ typedef struct PlanFinding
 	char	   *hint;			/* what to do about it: the rest */
 } PlanFinding;
 
-/* What a call says about user ids.  No policy at all: both NULL. */
+/* What a call says about user ids.  No policy at all: all NULL. */
 typedef struct UserIdPolicy
 {
 	const char *unmapped;		/* ids that the user map lacks: "error", "keep" or
@@ -93,6 +95,8 @@ typedef struct UserIdPolicy
 	const char *undecided;		/* columns that may hold ids, of which nobody has
 								 * decided: "error" (a problem of the plan),
 								 * "keep" (a warning) or NULL (none) */
+	const char *ids;			/* "map", "keep" (they stay as they are) or NULL
+								 * (as the last run from the source says) */
 } UserIdPolicy;
 
 typedef struct MigrationPlan
@@ -104,6 +108,7 @@ typedef struct MigrationPlan
 								 * or from a table of the plan, partitions'
 								 * children included */
 	List	   *sequences;		/* of PlanSequence */
+	bool		ids_stay;		/* nothing is rewritten: users keep their ids */
 	bool		counts_ids;		/* some column of it does, see PlanColumn */
 	List	   *unmatched;		/* of CatalogTable (source): in the scope, but
 								 * without a counterpart */

@@ -38,7 +38,8 @@ enum RunArgument
 	ARG_DRY_RUN,
 	ARG_RESTART,
 	ARG_WAIT,
-	ARG_UNDECIDED
+	ARG_UNDECIDED,
+	ARG_IDS
 };
 
 static RunOptions *options_from_args(FunctionCallInfo fcinfo);
@@ -46,7 +47,7 @@ static RunTableResult *background_run(const RunOptions *options);
 
 /*
  * ftm_run_migration(source, schemas, include, exclude, workers, unmapped,
- * existing, users, auth_server, verify, dry_run, restart, wait, undecided)
+ * existing, users, auth_server, verify, dry_run, restart, wait, undecided, ids)
  *
  * The whole migration, one row per table.
  */
@@ -112,6 +113,7 @@ options_from_args(FunctionCallInfo fcinfo)
 													 "unmapped",
 													 unmapped_values);
 	options->policy.undecided = ftm_run_undecided_arg(fcinfo, ARG_UNDECIDED);
+	options->policy.ids = ftm_run_ids_arg(fcinfo, ARG_IDS);
 	existing = ftm_scope_keyword_arg(fcinfo, ARG_EXISTING, "existing",
 									 existing_values);
 	options->replace = existing != NULL && strcmp(existing, "truncate") == 0;
@@ -132,6 +134,15 @@ ftm_run_undecided_arg(FunctionCallInfo fcinfo, int number)
 												  values);
 
 	return undecided != NULL ? undecided : "error";
+}
+
+const char *
+ftm_run_ids_arg(FunctionCallInfo fcinfo, int number)
+{
+	static const char *const values[] = {"map", "keep", NULL};
+	const char *ids = ftm_scope_keyword_arg(fcinfo, number, "ids", values);
+
+	return ids != NULL ? ids : "map";
 }
 
 /*

@@ -15,6 +15,9 @@
 /* Parameter "undecided", as in UserIdPolicy; NULL counts as the default. */
 extern const char *ftm_run_undecided_arg(FunctionCallInfo fcinfo, int number);
 
+/* Parameter "ids", likewise. */
+extern const char *ftm_run_ids_arg(FunctionCallInfo fcinfo, int number);
+
 /*
  * Add a List of RunTableResult to a materialized result set: table_name, rows,
  * bytes, ids_mapped, ids_kept, seconds, status.  Negative numbers: NULL.

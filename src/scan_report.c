@@ -106,7 +106,12 @@ ftm_scan_user_ids(PG_FUNCTION_ARGS)
 		put_finding((ReturnSetInfo *) fcinfo->resultinfo, finding);
 	}
 	record_scanned(findings);
-	report_undecided(findings);
+	if (ftm_user_column_ids_stay(scope->source))
+		ereport(NOTICE,
+				(errmsg("user ids from source \"%s\" stay as they are: no column has to be decided about",
+						scope->source)));
+	else
+		report_undecided(findings);
 	MemoryContextDelete(context);
 	return (Datum) 0;
 }

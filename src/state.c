@@ -80,7 +80,10 @@ ftm_state_begin_run(const RunRequest *request, RunTicket *ticket)
 		ticket->resumed = true;
 	}
 	else
+	{
+		ftm_state_refuse_other_ids(request->source, request->ids);
 		find_run(request, ticket);
+	}
 	if (ticket->complete)
 	{
 		check_complete_run(request, ticket->run_id);
@@ -93,6 +96,28 @@ ftm_state_begin_run(const RunRequest *request, RunTicket *ticket)
 		insert_run(request, ticket);
 	record_versions(request, ticket->run_id);
 	register_tables(request, ticket->run_id);
+}
+
+void
+ftm_state_refuse_other_ids(const char *source, const char *ids)
+{
+	const char *params[2] = {source, ids};
+	RowSet	   *rows;
+
+	rows = ftm_state_query("SELECT run_id, coalesce(options ->> 'ids', 'map')"
+						   "  FROM @schema@.ftm_run"
+						   " WHERE source = $1::name AND status <> 'rolled back'"
+						   "   AND coalesce(options ->> 'ids', 'map') <> $2"
+						   " ORDER BY run_id DESC LIMIT 1",
+						   2, params);
+	if (rows->nrows > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("run %s from source \"%s\" has ids => '%s'",
+						ftm_rowset_text(rows, 0, 0), source,
+						ftm_rowset_text(rows, 0, 1)),
+				 errhint("Call with ids => '%s', or roll that run back.",
+						 ftm_rowset_text(rows, 0, 1))));
 }
 
 int64

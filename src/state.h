@@ -32,6 +32,7 @@ typedef struct RunRequest
 {
 	char	   *source;
 	char	   *options;		/* jsonb text: scope and all parameters */
+	char	   *ids;			/* of these: "map" or "keep" */
 	char	   *snapshot;
 	int64		run_id;			/* of this very call, which goes on after it has
 								 * lost the source; else 0 */
@@ -65,6 +66,13 @@ extern RowSet *ftm_state_query(const char *sql, int nparams,
  */
 extern int64 ftm_state_find_run(const char *source, const char *options,
 								bool *complete, bool *same_scope);
+
+/*
+ * Error if a run from the source that was not rolled back has another value of
+ * ids ("map" or "keep"): one part of an application's ids cannot stay while the
+ * other is mapped.
+ */
+extern void ftm_state_refuse_other_ids(const char *source, const char *ids);
 
 /*
  * Find the run to go on with, or begin a new one.  Error if an unfinished run

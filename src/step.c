@@ -97,7 +97,8 @@ ftm_step_report_unmapped_users(Leader *leader)
 	RowSet	   *rows;
 	char	   *message;
 
-	if (leader->unmapped == NULL || leader->unmapped->count == 0)
+	if (leader->unmapped == NULL || leader->unmapped->count == 0 ||
+		leader->plan->ids_stay)
 		return;
 	for (int64 i = 0; i < Min(leader->unmapped->count, MAX_USERS_LOOKED_UP); i++)
 		ids = lappend(ids, ftm_unmapped_user(leader->unmapped, i));
@@ -200,6 +201,7 @@ make_load(const Leader *leader, const PlanTable *table)
 	load->columns = palloc(sizeof(RewriteColumn) * Max(1, list_length(table->columns)));
 	load->decisions = palloc0(sizeof(char *) * Max(1, list_length(table->columns)));
 	load->keep_undecided = keeps_undecided(leader);
+	load->ids_stay = leader->plan->ids_stay;
 	foreach(lc, table->columns)
 	{
 		PlanColumn *column = lfirst(lc);
@@ -208,7 +210,8 @@ make_load(const Leader *leader, const PlanTable *table)
 			continue;
 		load->column_names[load->ncolumns] = column->target->name;
 		load->columns[load->ncolumns].mode = column->mode;
-		if (column->count != REWRITE_KEEP)
+		if (column->count != REWRITE_KEEP &&
+			(!column->counts_gone || leader->unmapped != NULL))
 		{
 			load->columns[load->ncolumns].mode = column->count;
 			load->decisions[load->ncolumns] =

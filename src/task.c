@@ -84,6 +84,7 @@ ftm_task_put_table(StringInfo buffer, const TableTask *task)
 		ftm_task_put_string(buffer, task->decisions[i]);
 	}
 	pq_sendbyte(buffer, task->keep_undecided);
+	pq_sendbyte(buffer, task->ids_stay);
 	ftm_task_put_checksum(buffer, task->checksum);
 }
 
@@ -116,6 +117,7 @@ ftm_task_get_table(StringInfo buffer)
 		task->decisions[i] = ftm_task_get_string(buffer);
 	}
 	task->keep_undecided = pq_getmsgbyte(buffer);
+	task->ids_stay = pq_getmsgbyte(buffer);
 	task->checksum = ftm_task_get_checksum(buffer);
 	return task;
 }

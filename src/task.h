@@ -39,6 +39,7 @@ typedef struct TableTask
 	char	  **decisions;		/* of columns in which ids are counted: see
 								 * ftm_user_column_decision(); else NULL */
 	bool		keep_undecided; /* such ids are no error */
+	bool		ids_stay;		/* what is counted are users who are gone */
 	TableChecksum *checksum;	/* for a table that an earlier call loaded */
 } TableTask;
 

@@ -86,6 +86,7 @@ static void decide_id(Decider *decider, PlanTable *table, PlanColumn *column,
 static void decide_embedded(Decider *decider, PlanTable *table,
 							PlanColumn *column,
 							const Declaration *declaration);
+static void keep_table(Decider *decider, PlanTable *table);
 static void decide_none(Decider *decider, PlanTable *table,
 						PlanColumn *column, const Declaration *declaration);
 static RewriteMode count_mode(const CatalogType *type);
@@ -121,6 +122,16 @@ ftm_user_column_decide(MigrationPlan *plan, const Scope *scope,
 	decider.scope = scope;
 	decider.policy = policy != NULL ? policy : &none;
 	find_id_columns(&decider);
+	if (decider.policy->ids != NULL)
+		plan->ids_stay = strcmp(decider.policy->ids, "keep") == 0;
+	else
+		plan->ids_stay = ftm_user_column_ids_stay(scope->source);
+	if (plan->ids_stay)
+	{
+		foreach(lc, plan->tables)
+			keep_table(&decider, lfirst(lc));
+		return;
+	}
 	decider.users_known = users_may_be_known(&decider);
 	decider.scanned = read_scanned();
 
@@ -502,6 +513,49 @@ is_array_of_domain(const CatalogType *type)
 	return type->is_array && type->element->base != NULL;
 }
 
+bool
+ftm_user_column_ids_stay(const char *source)
+{
+	RowSet	   *rows;
+
+	rows = ftm_target_query_as_owner(psprintf("SELECT options ->> 'ids' = 'keep' FROM %s.ftm_run"
+											  " WHERE source = $1::name AND status <> 'rolled back'"
+											  " ORDER BY run_id DESC LIMIT 1",
+											  ftm_extension_schema_quoted()),
+									 1, &source);
+	return rows->nrows > 0 && ftm_rowset_value(rows, 0, 0) != NULL &&
+		ftm_rowset_bool(rows, 0, 0);
+}
+
+/*
+ * Ids stay as they are.  In columns that are known to hold them, those of users
+ * who are gone are worth knowing; which columns those are need not be complete.
+ */
+static void
+keep_table(Decider *decider, PlanTable *table)
+{
+	const char *unmapped = decider->policy->unmapped;
+	ListCell   *lc;
+
+	if (!decider->source->users_readable)
+		return;
+	foreach(lc, table->columns)
+	{
+		PlanColumn *column = lfirst(lc);
+
+		if (column->generated ||
+			find_id_column(decider, table->source->oid,
+						   column->source->name) == NULL ||
+			ftm_user_column_id_mode(column->source->type) == REWRITE_KEEP)
+			continue;
+		column->count = count_mode(column->source->type);
+		column->counts_gone = true;
+		column->unmapped_is_error = unmapped != NULL &&
+			strcmp(unmapped, "error") == 0;
+		decider->plan->counts_ids = true;
+	}
+}
+
 /*
  * Nobody has decided about a column.
  */
@@ -625,7 +679,7 @@ report_never_scanned(Decider *decider)
 		psprintf("schemas => %s",
 				 quote_literal_cstr(ftm_catalog_array_text(decider->scope->schemas)));
 	report(decider,
-		   "Columns in which nobody has looked for user ids: %d%s %s.  Look into them with SELECT * FROM %s.ftm_scan_user_ids(%s), and decide about those in which it finds some; or leave ids in them as they are with undecided => 'keep'.",
+		   "Columns in which nobody has looked for user ids: %d%s %s.  Look into them with SELECT * FROM %s.ftm_scan_user_ids(%s), and decide about those in which it finds some; or leave ids in them as they are with undecided => 'keep', or all ids of users who keep theirs with ids => 'keep'.",
 		   count, count > MAX_COLUMNS_NAMED ? ", such as" : ",", names.data,
 		   ftm_extension_schema_quoted(), schemas);
 }

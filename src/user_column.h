@@ -28,6 +28,12 @@ extern void ftm_user_column_decide(MigrationPlan *plan, const Scope *scope,
 								   const UserIdPolicy *policy);
 
 /*
+ * Do user ids from a source (name of the foreign server) stay as they are, as
+ * the last run from it that was not rolled back says?
+ */
+extern bool ftm_user_column_ids_stay(const char *source);
+
+/*
  * What would decide about a column in which ids are counted: a row of values for
  * schema_name, table_name, column_name and mode of ftm_user_column; and the
  * statement that does so with these rows, separated by commas.

@@ -408,6 +408,17 @@ ftm_usermap_knows(const UserMap *map, const uint8_t source[16])
 		idmap_lookup(unmapped_users, key) != NULL;
 }
 
+bool
+ftm_usermap_is_user(const UserMap *map, const uint8_t source[16])
+{
+	pg_uuid_t	key;
+
+	memcpy(key.data, source, UUID_LEN);
+	return (unmapped_users != NULL &&
+			idmap_lookup(unmapped_users, key) != NULL) ||
+		idmap_lookup(map->targets, key) != NULL;
+}
+
 void
 ftm_usermap_set_unmapped(const uint8_t *ids, int64 count)
 {

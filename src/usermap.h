@@ -45,6 +45,9 @@ extern bool ftm_usermap_source(const UserMap *map, const uint8_t target[16],
  */
 extern bool ftm_usermap_knows(const UserMap *map, const uint8_t source[16]);
 
+/* Is this the source id of any user, whatever becomes of it? */
+extern bool ftm_usermap_is_user(const UserMap *map, const uint8_t source[16]);
+
 /*
  * Who else is a known user: those whom the source has and the map lacks, count
  * ids one behind the other.  For all maps that this process loads from now on.

@@ -362,6 +362,7 @@ begin_run(StringInfo command, StringInfo answer)
 
 	request.source = ftm_task_get_string(command);
 	request.options = ftm_task_get_string(command);
+	request.ids = ftm_task_get_string(command);
 	request.snapshot = ftm_task_get_string(command);
 	request.run_id = pq_getmsgint64(command);
 	request.reopens = pq_getmsgbyte(command);

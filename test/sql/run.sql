@@ -80,6 +80,7 @@ RESET default_transaction_read_only;
 
 -- Nobody has looked for user ids.
 SELECT ftm_run_migration(undecided => 'guess');
+SELECT ftm_run_migration(ids => 'guess');
 SELECT ftm_run_migration(users => false);
 SELECT table_name, column_name, known_ids, mode FROM ftm_scan_user_ids();
 SELECT table_name, column_name, known_ids, unknown_ids FROM ftm_scanned_column ORDER BY 1, 2;
