@@ -12,8 +12,8 @@ use Test::More;
 my $source = start_source(users => 5, readings => 20);
 my $target = start_target($source, conf => "max_wal_senders = 5\nhot_standby = on\n");
 fill_user_map($source, $target);
-decide_user_columns($target);
 $target->load('user_columns.sql');
+decide_user_columns($target);
 $target->sql('SELECT ftm_run_migration(users => false)');
 $target->sql(<<'SQL');
 CREATE SERVER stack_auth FOREIGN DATA WRAPPER ftm_stack_auth
@@ -72,6 +72,7 @@ my %works = (
 	'ftm_report'         => q(SELECT length(ftm_report(1)) > 0),
 	'ftm_dump_user_map'  => q(SELECT ftm_dump_user_map() ->> 'mappings' IS NOT NULL),
 	'ftm_lookup_user'    => q(SELECT count(*) FROM ftm_user_map m, ftm_lookup_user(m.source_user_id::text)),
+	'ftm_schema_user_ids' => q(SELECT count(*) FROM ftm_schema_user_ids()),
 	'ftm_source_user_id' => q(SELECT count(ftm_source_user_id(target_user_id)) FROM ftm_user_map),
 	'ftm_progress'       => q(SELECT count(*) >= 0 FROM ftm_progress),
 	'ftm_run'            => q(SELECT status FROM ftm_run));
@@ -86,7 +87,7 @@ WHERE classid = 'pg_proc'::regclass AND extname = 'ftmigrate' AND prosecdef IS N
 SQL
 my %known = map { /^(\w+)/ => 1 } keys %refused, keys %works;
 is( join(' ', grep { !$known{$_} } split / /, $others),
-	'ftm_kept_user_ids ftm_leftover_user_ids ftm_mixed_case_user_ids ftm_source_user_ids ftm_source_validator ftm_stack_auth_validator',
+	'ftm_kept_user_ids ftm_leftover_user_ids ftm_mixed_case_user_ids ftm_source_user_ids ftm_source_validator ftm_stack_auth_validator ftm_values_with_user_ids',
 	'there is no other function but those of verification and the validators');
 
 is($standby->sql(q(SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'ftmigrate%')), '0',
