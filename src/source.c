@@ -5,9 +5,8 @@
  *
  * Constraints that shape this file:
  *
- * - Nothing may block: every wait is WaitLatchOrSocket() followed by
- *   CHECK_FOR_INTERRUPTS().  libpq's PQconnectPoll() ignores connect_timeout,
- *   so it is enforced here.
+ * - Nothing may block: source_socket.c has all waits.  libpq's PQconnectPoll()
+ *   ignores connect_timeout, so it is enforced there.
  * - libpq's memory is malloc'd.  A connection and its pending result belong to
  *   a SourceConnection in a memory context whose reset callback frees them, so
  *   that an error anywhere leaks neither.  The callback must not throw.
@@ -27,8 +26,6 @@
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
-
-#include <sys/ioctl.h>
 
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -118,18 +115,7 @@ static void check_password_used(const SourceConnection *source,
 								const SourceServer *server);
 static bool verifies_host(const SourceConnection *source);
 static void send_setup(SourceConnection *source);
-static void wait_for_socket(SourceConnection *source, int events);
-static void consume_input(SourceConnection *source);
-static void bound_input(SourceConnection *source);
-static void discard_notifications(SourceConnection *source);
-static void wait_for_connection(SourceConnection *const *sources,
-								const PostgresPollingStatusType *statuses,
-								bool *ready, int count, TimestampTz deadline,
-								const SourceServer *server);
-static WaitEventSet *create_wait_set(int count);
-static void finish_wait(WaitEventSet *events);
 static void finish_copy_start(SourceConnection *source);
-static PGresult *get_result(SourceConnection *source);
 static void send_statement(SourceConnection *source, AnswerKind kind,
 						   const AnswerShape *shape, const char *sql,
 						   int nparams, const char *const *params);
@@ -332,12 +318,13 @@ finish_connecting(SourceConnection *const *sources, int count,
 		}
 		if (unfinished == 0)
 			break;
-		wait_for_connection(sources, statuses, ready, count, deadline, server);
+		ftm_source_wait_for_connection(sources, statuses, ready, count,
+									   deadline, server);
 		for (int i = 0; i < count; i++)
 		{
 			if (!ready[i])
 				continue;
-			bound_input(sources[i]);
+			ftm_source_bound_input(sources[i]);
 			statuses[i] = PQconnectPoll(sources[i]->connection);
 			if (statuses[i] == PGRES_POLLING_OK)
 				unfinished--;
@@ -367,162 +354,6 @@ check_password_used(const SourceConnection *source, const SourceServer *server)
 				 errmsg("password is required"),
 				 errdetail("A non-superuser cannot connect if the source does not request a password."),
 				 errhint("The source's authentication method must be changed, or the migration be run by a superuser.")));
-}
-
-/*
- * Wait until the source's socket is ready for events.
- */
-static void
-wait_for_socket(SourceConnection *source, int events)
-{
-	int			ready;
-
-	do
-	{
-		ready = WaitLatchOrSocket(MyLatch,
-								  events | WL_LATCH_SET | WL_EXIT_ON_PM_DEATH,
-								  PQsocket(source->connection), -1,
-								  ftm_wait_event());
-		if (ready & WL_LATCH_SET)
-		{
-			ResetLatch(MyLatch);
-			CHECK_FOR_INTERRUPTS();
-		}
-	} while (!(ready & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE)));
-}
-
-/*
- * Have libpq take what has arrived.  With TLS, one attempt may leave something
- * in OpenSSL's buffer (of a record of 16 kB, the part for which libpq's own had
- * no room), for which the socket would be waited for in vain.
- */
-static void
-consume_input(SourceConnection *source)
-{
-	int			attempts = PQsslInUse(source->connection) ? 3 : 1;
-
-	for (int i = 0; i < attempts; i++)
-	{
-		bound_input(source);
-		if (!PQconsumeInput(source->connection))
-			ftm_source_report_lost_connection(source);
-	}
-	discard_notifications(source);
-}
-
-/*
- * Count what waits on the socket, which libpq is about to take, and end the
- * connection if it takes ever more without anything to hand over.
- */
-static void
-bound_input(SourceConnection *source)
-{
-	int			readable;
-
-	if (ioctl(PQsocket(source->connection), FIONREAD, &readable) == 0)
-		source->arrived += (Size) Max(readable, 0);
-	if (source->arrived > source->arrival_limit)
-		ftm_source_refuse(source,
-						  psprintf("More than %zu MB have arrived at once.",
-								   source->arrival_limit / (1024 * 1024)));
-}
-
-/*
- * Nobody listens here, but libpq keeps every notification that a server sends.
- */
-static void
-discard_notifications(SourceConnection *source)
-{
-	PGnotify   *notification;
-
-	while ((notification = PQnotifies(source->connection)) != NULL)
-		PQfreemem(notification);
-}
-
-/*
- * Wait, at most until the deadline, for something to happen to the connections
- * that are being established; ready says to which, perhaps to none.
- */
-static void
-wait_for_connection(SourceConnection *const *sources,
-					const PostgresPollingStatusType *statuses, bool *ready,
-					int count, TimestampTz deadline,
-					const SourceServer *server)
-{
-	long		timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-														  deadline);
-	WaitEventSet *events;
-	WaitEvent	happened[8];
-	int			nhappened;
-
-	if (timeout <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-				 errmsg("could not connect to source \"%s\"", server->name),
-				 errdetail("The connection was not established within %d seconds.",
-						   server->connect_timeout),
-				 errhint("Check the host, the port and firewalls, or raise ftmigrate.connect_timeout.")));
-	events = create_wait_set(count);
-	for (int i = 0; i < count; i++)
-	{
-		ready[i] = false;
-		if (statuses[i] != PGRES_POLLING_OK)
-			(void) AddWaitEventToSet(events,
-									 statuses[i] == PGRES_POLLING_READING ?
-									 WL_SOCKET_READABLE : WL_SOCKET_WRITEABLE,
-									 PQsocket(sources[i]->connection),
-									 NULL, &ready[i]);
-	}
-	nhappened = WaitEventSetWait(events, timeout, happened,
-								 lengthof(happened), ftm_wait_event());
-	for (int i = 0; i < nhappened; i++)
-	{
-		if (happened[i].events & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
-			*(bool *) happened[i].user_data = true;
-	}
-	finish_wait(events);
-}
-
-/* The latch and the postmaster's death; room for the sockets of count more. */
-static WaitEventSet *
-create_wait_set(int count)
-{
-	WaitEventSet *events;
-
-	events = ftm_create_wait_event_set(CurrentMemoryContext, count + 2);
-	(void) AddWaitEventToSet(events, WL_LATCH_SET, PGINVALID_SOCKET,
-							 MyLatch, NULL);
-	(void) AddWaitEventToSet(events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET,
-							 NULL, NULL);
-	return events;
-}
-
-/* Freed first: an interrupt would leave its file descriptor open. */
-static void
-finish_wait(WaitEventSet *events)
-{
-	FreeWaitEventSet(events);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-}
-
-void
-ftm_source_wait_readable(SourceConnection *const *sources, int count)
-{
-	WaitEventSet *events = create_wait_set(count);
-	WaitEvent	event;
-
-	for (int i = 0; i < count; i++)
-	{
-		if (sources[i] == NULL)
-			continue;
-		if (sources[i]->connection == NULL)
-			ftm_source_report_lost_connection(sources[i]);
-		(void) AddWaitEventToSet(events, WL_SOCKET_READABLE,
-								 PQsocket(sources[i]->connection), NULL, NULL);
-	}
-	(void) WaitEventSetWait(events, -1, &event, 1, ftm_wait_event());
-	finish_wait(events);
 }
 
 /*
@@ -579,25 +410,6 @@ ftm_source_await(SourceConnection *source)
 	{
 		if (take_answer(source, &rows) == ANSWER_ROWS)
 			elog(ERROR, "the answer to a query was not received");
-	}
-}
-
-int
-ftm_source_wait_any(SourceConnection *const *sources, int count)
-{
-	for (;;)
-	{
-		for (int i = 0; i < count; i++)
-		{
-			if (sources[i] == NULL)
-				continue;
-			if (sources[i]->connection == NULL)
-				ftm_source_report_lost_connection(sources[i]);
-			consume_input(sources[i]);
-			if (!PQisBusy(sources[i]->connection))
-				return i;
-		}
-		ftm_source_wait_readable(sources, count);
 	}
 }
 
@@ -664,7 +476,7 @@ static void
 finish_copy_start(SourceConnection *source)
 {
 	source->copy_starting = false;
-	source->result = get_result(source);
+	source->result = ftm_source_get_result(source);
 	if (source->result == NULL)
 		ftm_source_report_lost_connection(source);
 	check_result(source, PGRES_COPY_OUT);
@@ -705,8 +517,8 @@ ftm_source_copy_read(SourceConnection *source, char **data, bool wait)
 		if (tried && !wait)
 			return 0;
 		if (tried)
-			wait_for_socket(source, WL_SOCKET_READABLE);
-		consume_input(source);
+			ftm_source_wait_for_socket(source, WL_SOCKET_READABLE);
+		ftm_source_consume_input(source);
 		tried = true;
 	}
 	source->arrived = 0;
@@ -731,11 +543,11 @@ read_copy_end(SourceConnection *source)
 	ExecStatusType status;
 	PGresult   *more;
 
-	source->result = get_result(source);
+	source->result = ftm_source_get_result(source);
 	status = PQresultStatus(source->result);
 	if (status == PGRES_COMMAND_OK || status == PGRES_FATAL_ERROR)
 	{
-		more = get_result(source);
+		more = ftm_source_get_result(source);
 		PQclear(more);
 		if (more != NULL && PQstatus(source->connection) != CONNECTION_BAD)
 			ftm_source_refuse(source, "The answer to COPY has more than one result.");
@@ -822,8 +634,8 @@ flush_output(SourceConnection *source)
 
 	while ((flushed = PQflush(source->connection)) == 1)
 	{
-		wait_for_socket(source, WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE);
-		consume_input(source);
+		ftm_source_wait_for_socket(source, WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE);
+		ftm_source_consume_input(source);
 	}
 	if (flushed < 0)
 		ftm_source_report_lost_connection(source);
@@ -876,7 +688,7 @@ read_answer(SourceConnection *source, const AnswerShape *shape)
 	RowSet	   *rows = NULL;
 	char	   *fault;
 
-	while ((result = get_result(source)) != NULL)
+	while ((result = ftm_source_get_result(source)) != NULL)
 	{
 		clear_result(source);
 		source->result = result;
@@ -955,7 +767,7 @@ check_columns(SourceConnection *source, const AnswerShape *shape)
 static void
 read_synchronization(SourceConnection *source)
 {
-	PGresult   *result = get_result(source);
+	PGresult   *result = ftm_source_get_result(source);
 	ExecStatusType status = PQresultStatus(result);
 
 	PQclear(result);
@@ -994,25 +806,6 @@ check_snapshot(SourceConnection *source)
 						source->server_name),
 				 errdetail("It is gone with the connection that has exported it."),
 				 errhint("Call the function again: what is complete is kept.")));
-}
-
-/*
- * PQgetResult without blocking: the next result of the statement, or NULL at
- * its end.
- */
-static PGresult *
-get_result(SourceConnection *source)
-{
-	while (PQisBusy(source->connection))
-	{
-		consume_input(source);
-		if (!PQisBusy(source->connection))
-			break;
-		wait_for_socket(source, WL_SOCKET_READABLE);
-	}
-	CHECK_FOR_INTERRUPTS();
-	source->arrived = 0;
-	return PQgetResult(source->connection);
 }
 
 static void

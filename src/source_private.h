@@ -10,6 +10,7 @@
 #ifndef FTM_SOURCE_PRIVATE_H
 #define FTM_SOURCE_PRIVATE_H
 
+#include "datatype/timestamp.h"
 #include "libpq-fe.h"
 
 #include "source.h"
@@ -66,6 +67,38 @@ pg_noreturn extern void ftm_source_report_lost_connection(SourceConnection *sour
 /* Why an attempt to connect has failed: see ftm_source_connect(). */
 pg_noreturn extern void ftm_source_report_connect_failure(SourceConnection *source,
 														  const SourceServer *server);
+
+/* In source_socket.c: wait until the source's socket is ready for events. */
+extern void ftm_source_wait_for_socket(SourceConnection *source, int events);
+
+/*
+ * Wait, at most until the deadline, for something to happen to the connections
+ * that are being established, of which each is at one of statuses; ready says
+ * to which, perhaps to none.  Error 08001 after the deadline.
+ */
+extern void ftm_source_wait_for_connection(SourceConnection *const *sources,
+										   const PostgresPollingStatusType *statuses,
+										   bool *ready, int count,
+										   TimestampTz deadline,
+										   const SourceServer *server);
+
+/*
+ * Count what waits on the socket, which libpq is about to take, and end the
+ * connection, with error 08P01, if it takes ever more without anything to hand
+ * over.
+ */
+extern void ftm_source_bound_input(SourceConnection *source);
+
+/*
+ * Have libpq take what has arrived, counted in the same way.
+ */
+extern void ftm_source_consume_input(SourceConnection *source);
+
+/*
+ * PQgetResult without blocking: the next result of the statement, or NULL at
+ * its end.
+ */
+extern PGresult *ftm_source_get_result(SourceConnection *source);
 
 /* Close what is not PostgreSQL's; may be called again. */
 extern void ftm_source_close(SourceConnection *source);
