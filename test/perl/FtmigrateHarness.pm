@@ -65,18 +65,17 @@ sub aggregate_tests
 {
 	my ($self, $aggregate, @tests) = @_;
 	my $known   = known_seconds();
-	my $seconds = sub {
-		my ($test) = @_;
-		return $known->{ key(ref $test ? $test->[0] : $test) } // UNKNOWN_SECONDS;
-	};
+	my $key     = sub { key(ref $_[0] ? $_[0]->[0] : $_[0]) };
+	my $seconds = sub { $known->{ $key->(@_) } // UNKNOWN_SECONDS };
 
-	@tests = sample($self->jobs, $seconds, @tests) if $ENV{FTM_TEST_SAMPLE};
+	@tests = sample($self->jobs, $seconds, grep { $known->{ $key->($_) } } @tests)
+	  if $ENV{FTM_TEST_SAMPLE};
 	@tests = sort { $seconds->($b) <=> $seconds->($a) } @tests;
 	return $self->SUPER::aggregate_tests($aggregate, @tests);
 }
 
-# Files that fit into the minutes, if one processor is there for two jobs; one file
-# at least.
+# Files that fit into the minutes, if one processor is there for two jobs; of those
+# only that somebody has measured, since some take hours.
 sub sample
 {
 	my ($jobs, $seconds, @tests) = @_;
@@ -89,7 +88,7 @@ sub sample
 	{
 		my $needed = $seconds->($test);
 
-		next if @chosen && ($needed > $limit || $sum + $needed > $limit * $jobs / 2);
+		next if $needed > $limit || $sum + $needed > $limit * $jobs / 2;
 		push @chosen, $test;
 		$sum += $needed;
 	}
