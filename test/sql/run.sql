@@ -223,7 +223,7 @@ ALTER USER MAPPING FOR CURRENT_USER SERVER supabase OPTIONS (DROP user);
 DELETE FROM ftm_user_column;
 SELECT ftm_run_migration(users => false, restart => true);
 SELECT table_name, rows, ids_mapped, status
-	FROM ftm_run_migration(users => false, undecided => 'keep') ORDER BY 1;
+	FROM ftm_run_migration(users => false, restart => true, undecided => 'keep') ORDER BY 1;
 SELECT table_name, ids_undecided, verified FROM ftm_run_table
 	WHERE run_id = (SELECT max(run_id) FROM ftm_run) ORDER BY 1;
 SELECT kind, object, ok, detail FROM ftm_verify() WHERE NOT ok;
