@@ -117,6 +117,18 @@ CREATE TABLE @extschema@.ftm_run_key (
 COMMENT ON TABLE @extschema@.ftm_run_key IS
 	'foreign keys of a migration: was each valid before';
 
+CREATE TABLE @extschema@.ftm_run_postponed (
+	run_id pg_catalog.int8 NOT NULL REFERENCES @extschema@.ftm_run ON DELETE CASCADE,
+	table_name pg_catalog.text NOT NULL,
+	relid pg_catalog.oid NOT NULL,
+	is_index pg_catalog.bool NOT NULL,
+	name pg_catalog.name NOT NULL,
+	valid pg_catalog.bool NOT NULL,
+	PRIMARY KEY (run_id, relid, is_index, name)
+);
+COMMENT ON TABLE @extschema@.ftm_run_postponed IS
+	'CHECK constraints and indexes that a migration leaves to its end: was each valid before';
+
 CREATE TABLE @extschema@.ftm_run_verdict (
 	run_id pg_catalog.int8 NOT NULL REFERENCES @extschema@.ftm_run ON DELETE CASCADE,
 	kind pg_catalog.text NOT NULL,
@@ -818,6 +830,7 @@ SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_run', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_run_table', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_run_sequence', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_run_key', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_run_postponed', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_run_verdict', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_log', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.ftm_user_map', '');

@@ -412,6 +412,8 @@ read_tables(CatalogReader *reader)
 			ftm_catalog_text_array(ftm_rowset_value(rows, row, 10));
 		table->primary_key =
 			ftm_catalog_text_array(ftm_rowset_value(rows, row, 11));
+		table->unvalidated =
+			ftm_catalog_text_array(ftm_rowset_value(rows, row, 12));
 		table->rows = -1;
 
 		if (table->root != table->oid)

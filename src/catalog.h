@@ -91,6 +91,8 @@ typedef struct CatalogTable
 	bool		uses_heap;		/* storage is the heap access method */
 	List	   *bad_triggers;	/* names of triggers enabled ALWAYS or REPLICA,
 								 * partitions' included */
+	List	   *unvalidated;	/* char *: expressions of CHECK constraints that
+								 * are not valid, partitions' included */
 	List	   *columns;		/* of CatalogColumn, by attnum, no dropped ones */
 	List	   *primary_key;	/* names of its columns, NIL without one */
 } CatalogTable;

@@ -80,6 +80,13 @@
 	"  pg_catalog.array_agg(DISTINCT g.tgname::pg_catalog.text)" \
 	" FROM pg_catalog.pg_trigger g LEFT JOIN tree t ON t.oid = g.tgrelid" \
 	" WHERE g.tgenabled IN ('A', 'R') GROUP BY 1)" \
+	", unvalidated(root, expressions) AS (" \
+	" SELECT coalesce(t.root, k.conrelid)," \
+	"  pg_catalog.array_agg(DISTINCT" \
+	"   pg_catalog.pg_get_expr(k.conbin, k.conrelid))" \
+	" FROM pg_catalog.pg_constraint k LEFT JOIN tree t ON t.oid = k.conrelid" \
+	" WHERE k.contype = 'c' AND k.conrelid <> 0 AND NOT k.convalidated" \
+	" GROUP BY 1)" \
 	"SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence," \
 	" coalesce(t.root, c.oid)," \
 	" pg_catalog.has_table_privilege(c.oid, 'SELECT')" \
@@ -97,12 +104,14 @@
 	"   pg_catalog.unnest(k.conkey) WITH ORDINALITY u(attnum, i)," \
 	"   pg_catalog.pg_attribute a" \
 	"  WHERE k.conrelid = c.oid AND k.contype = 'p'" \
-	"  AND a.attrelid = c.oid AND a.attnum = u.attnum)" \
+	"  AND a.attrelid = c.oid AND a.attnum = u.attnum)," \
+	" v.expressions" \
 	" FROM pg_catalog.pg_class c" \
 	" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace" \
 	" LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam" \
 	" LEFT JOIN tree t ON t.oid = c.oid" \
 	" LEFT JOIN bad_trigger b ON b.root = c.oid" \
+	" LEFT JOIN unvalidated v ON v.root = c.oid" \
 	" WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND" \
 	CATALOG_IN_SCOPE \
 	" ORDER BY n.nspname, c.relname"
@@ -110,7 +119,7 @@
 	{"tables", ANY_ROWS, 0, { \
 		OID_COLUMN, TEXT_COLUMN, TEXT_COLUMN, LETTER_COLUMN("rpvmf"), \
 		LETTER_COLUMN("pu"), OID_COLUMN, BOOL_COLUMN, BOOL_COLUMN, BOOL_COLUMN, \
-		BOOL_OR_NULL, TEXTS_OR_NULL, TEXTS_OR_NULL}}
+		BOOL_OR_NULL, TEXTS_OR_NULL, TEXTS_OR_NULL, TEXTS_OR_NULL}}
 
 /*
  * Sizes, on the source only: the target's would wait for a load that holds

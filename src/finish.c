@@ -124,11 +124,8 @@ check_owner(Oid relid)
 					   get_rel_name(relid));
 }
 
-/*
- * Set convalidated of one foreign key, whose referencing table is locked.
- */
-static void
-set_validated(Oid constraint, bool validated)
+void
+ftm_finish_set_validated(Oid constraint, bool validated)
 {
 	Relation	catalog = table_open(ConstraintRelationId, RowExclusiveLock);
 	HeapTuple	tuple;
@@ -219,7 +216,7 @@ ftm_finish_invalidate_foreign_keys(const Oid *constraints, int nconstraints)
 
 		/* Once more under the lock: it may have been dropped meanwhile. */
 		(void) read_foreign_key(lfirst_oid(cell));
-		set_validated(lfirst_oid(cell), false);
+		ftm_finish_set_validated(lfirst_oid(cell), false);
 	}
 	CommandCounterIncrement();
 }
@@ -456,7 +453,7 @@ ftm_finish_check_foreign_key(Oid constraint)
 		return orphans;
 
 	foreach(cell, keys)
-		set_validated(lfirst_oid(cell), true);
+		ftm_finish_set_validated(lfirst_oid(cell), true);
 	CommandCounterIncrement();
 	return 0;
 }

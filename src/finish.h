@@ -33,6 +33,12 @@ extern void ftm_finish_invalidate_table_keys(Oid relid);
 extern void ftm_finish_lock_table_keys(Oid relid);
 
 /*
+ * Set convalidated of one foreign key or CHECK constraint, whose table is
+ * locked.  The caller knows that it is true.
+ */
+extern void ftm_finish_set_validated(Oid constraint, bool validated);
+
+/*
  * OIDs of the foreign keys of and to one table and its partitions, those that
  * were inherited from others left out in favour of these.
  */

@@ -34,6 +34,7 @@
 #include "access/multixact.h"
 #include "access/nbtree.h"
 #include "access/parallel.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/visibilitymap.h"
 #include "access/xact.h"
@@ -123,7 +124,39 @@ ftm_indexes_switch_off(Relation rel)
 }
 
 void
-ftm_indexes_rebuild(Oid relid, IndexEntries *entries)
+ftm_indexes_put_off(const List *indexes)
+{
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		Relation	index = relation_open(lfirst_oid(lc), AccessExclusiveLock);
+
+		/* What is in it is of rows that are gone. */
+		if (RELKIND_HAS_STORAGE(index->rd_rel->relkind))
+			ftm_relation_set_new_storage(index, index->rd_rel->relpersistence);
+		relation_close(index, NoLock);
+		ftm_indexes_mark(lfirst_oid(lc), false);
+	}
+}
+
+void
+ftm_indexes_mark(Oid indexid, bool usable)
+{
+	Relation	rel = table_open(IndexGetRelation(indexid, false), NoLock);
+
+	mark_indexes(rel, list_make1_oid(indexid), usable);
+	table_close(rel, NoLock);
+}
+
+void
+ftm_indexes_rebuild_one(Oid indexid)
+{
+	rebuild_one(indexid, get_rel_persistence(indexid));
+}
+
+void
+ftm_indexes_rebuild(Oid relid, IndexEntries *entries, const List *except)
 {
 	Relation	rel = table_open(relid, ShareLock);
 	List	   *indexes;
@@ -135,7 +168,7 @@ ftm_indexes_rebuild(Oid relid, IndexEntries *entries)
 	/* The rows are to be seen by the builds. */
 	CommandCounterIncrement();
 
-	indexes = RelationGetIndexList(rel);
+	indexes = list_difference_oid(RelationGetIndexList(rel), except);
 	builds = choose_builds(rel, indexes, entries);
 	nparticipants = participants(rel, list_length(builds));
 	if (nparticipants == 1)

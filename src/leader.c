@@ -715,6 +715,7 @@ carry_out(Leader *leader)
 	ftm_step_load_tables(leader);
 	ftm_progress_begin_step(leader->pool, "set sequences");
 	ftm_step_set_sequences(leader);
+	ftm_step_catch_up(leader);
 	ftm_progress_begin_step(leader->pool, "check foreign keys");
 	ftm_step_check_keys(leader);
 	ftm_progress_begin_step(leader->pool, "analyze tables");

@@ -62,9 +62,11 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "catch_up.h"
 #include "compat.h"
 #include "indexes.h"
 #include "load.h"
+#include "postponed.h"
 #include "references.h"
 #include "relation.h"
 #include "rollback.h"
@@ -113,7 +115,7 @@ static void load_rows(List *tree, const TableTask *task,
 					  TableResult *result);
 static void load_fast(Relation rel, const TableTask *task,
 					  CopyOrigin *origin, const UserMap *map,
-					  TableResult *result);
+					  const Postponed *postponed, TableResult *result);
 static void stream_rows(Relation rel, const TableTask *task,
 						CopyOrigin *origin, const UserMap *map,
 						IndexEntries **entries, TableResult *result);
@@ -226,7 +228,7 @@ replace_rows(List *tree, const TableTask *task, CopyOrigin *origin,
 }
 
 /*
- * Fill the table, as its owner: index expressions, constraints and column
+ * Fill the table, but for what is left to the end of the run; as its owner: index expressions, constraints and column
  * defaults are the owner's code, and must not run with the caller's rights, nor
  * set anything for the tables that this process loads next.
  */
@@ -235,18 +237,23 @@ load_rows(List *tree, const TableTask *task, CopyOrigin *origin,
 		  const UserMap *map, TableResult *result)
 {
 	Relation	rel = table_open(task->relid, NoLock);
+	Postponed  *postponed = ftm_postponed_find(tree, task->unvalidated);
 	FormerRole	former;
 
+	ftm_catch_up_record(task->run_id, postponed);
+	ftm_postponed_hide_checks(postponed);
 	former = ftm_become(ftm_relation_role(list_make1_oid(RelationGetRelid(rel))),
 						SECURITY_RESTRICTED_OPERATION);
 	if (task->method == LOAD_FAST)
-		load_fast(rel, task, origin, map, result);
+		load_fast(rel, task, origin, map, postponed, result);
 	else
 	{
 		ftm_table_tree_empty(tree);
+		ftm_indexes_put_off(postponed->indexes);
 		stream_rows(rel, task, origin, map, NULL, result);
 	}
 	ftm_return(&former);
+	ftm_postponed_show_checks(postponed);
 	table_close(rel, NoLock);
 }
 
@@ -255,7 +262,7 @@ load_rows(List *tree, const TableTask *task, CopyOrigin *origin,
  */
 static void
 load_fast(Relation rel, const TableTask *task, CopyOrigin *origin,
-		  const UserMap *map, TableResult *result)
+		  const UserMap *map, const Postponed *postponed, TableResult *result)
 {
 	Oid			relid = RelationGetRelid(rel);
 	IndexEntries *entries = NULL;
@@ -263,6 +270,7 @@ load_fast(Relation rel, const TableTask *task, CopyOrigin *origin,
 
 	ftm_table_tree_new_storage(rel);
 	ftm_indexes_switch_off(rel);
+	ftm_indexes_put_off(postponed->indexes);
 	had_triggers = show_triggers(rel, false);
 	stream_rows(rel, task, origin, map, &entries, result);
 	if (had_triggers)
@@ -272,7 +280,7 @@ load_fast(Relation rel, const TableTask *task, CopyOrigin *origin,
 						   psprintf("rebuild indexes after " INT64_FORMAT " rows, " INT64_FORMAT " bytes of table %s",
 									result->rows, result->bytes,
 									task->table_name));
-	ftm_indexes_rebuild(relid, entries);
+	ftm_indexes_rebuild(relid, entries, postponed->indexes);
 	if (entries != NULL)
 		ftm_index_entries_end(entries);
 }

@@ -21,6 +21,7 @@
 #include "expression.h"
 #include "miscadmin.h"
 #include "plan.h"
+#include "plan_code.h"
 #include "plan_keys.h"
 #include "schema_ids.h"
 #include "scope.h"
@@ -152,6 +153,7 @@ build_plan(MigrationPlan *plan, const Scope *scope, CatalogReader *source,
 	ftm_plan_match_foreign_keys(plan);
 	ftm_plan_match_sequences(plan, filter);
 	ftm_plan_assign_levels(plan);
+	ftm_plan_find_code(plan);
 	foreach(lc, plan->tables)
 	{
 		PlanTable  *table = lfirst(lc);

@@ -58,6 +58,10 @@ typedef struct PlanTable
 								 * tables in a cycle share a level */
 	bool		binary;
 	LoadMethod	method;
+	bool		needs_others;	/* storing a row runs code of the schema, which may
+								 * read other tables: these come first */
+	bool		postpones;		/* CHECK constraints, indexes or statistics are
+								 * left to the end of the run */
 	List	   *notes;			/* char *: why text, why plain, warnings */
 	List	   *columns;		/* of PlanColumn, in the source's order */
 	double		seconds;		/* estimate, 50 % added; < 0 if not measured */

@@ -31,6 +31,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
+#include "catch_up.h"
 #include "compat.h"
 #include "finish.h"
 #include "relation.h"
@@ -87,6 +88,7 @@ static void add_moved_sequences(StringInfo lines, const List *sequences);
 static void check_unchanged(const RollbackRequest *request,
 							const List *tables, const List *sequences);
 static void empty_tables(const List *tables);
+static void restore_postponed(int64 run_id, const List *tables);
 static void restore_sequences(const List *sequences);
 static void restore_keys(const RollbackRequest *request, const List *keys);
 static bool key_was_valid(int64 run_id, Oid key, char **name);
@@ -116,6 +118,7 @@ ftm_rollback_run(const RollbackRequest *request)
 	check_replaced_rows(request, tables);
 
 	empty_tables(tables);
+	restore_postponed(request->run_id, tables);
 	restore_sequences(sequences);
 	restore_keys(request, keys_of_run(request->run_id));
 	mark_run(request->run_id);
@@ -469,6 +472,19 @@ empty_tables(const List *tables)
 		ftm_table_tree_empty(table->tree);
 	}
 	ftm_table_tree_log_truncation(emptied);
+}
+
+/* What the loads had left to the end of the run. */
+static void
+restore_postponed(int64 run_id, const List *tables)
+{
+	List	   *relids = NIL;
+	ListCell   *lc;
+
+	foreach(lc, tables)
+		relids = list_concat(relids, ((LoadedTable *) lfirst(lc))->tree);
+	ftm_catch_up_restore(run_id, relids);
+	CommandCounterIncrement();
 }
 
 static void

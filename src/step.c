@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 
 #include "extension.h"
+#include "expression.h"
 #include "freeze.h"
 #include "orphans.h"
 #include "progress.h"
@@ -194,6 +195,7 @@ make_load(const Leader *leader, const PlanTable *table)
 		load->source_table = ftm_catalog_quote_qualified(table->source->schema,
 														 table->source->name);
 	load->fingerprint = table->fingerprint;
+	load->unvalidated = table->source->unvalidated;
 	load->checksum = build_checksum(leader, table);
 	if (leader->options->import != NULL)
 		ftm_import_adapt_task(leader->options->import, table, load);
@@ -234,32 +236,116 @@ make_analysis(const PlanTable *table)
 }
 
 /*
- * One task per table, the plan's order: largest first.  Whoever finds none left
- * begins to analyze those that are loaded.
+ * Whoever has no table left to load begins to analyze those that are loaded,
+ * unless something of them is still to come that ANALYZE looks at.
+ */
+static PoolTask *
+make_load_task(Leader *leader, const PlanTable *table, RunTableResult *result)
+{
+	PoolTask   *task = make_task(COMMAND_LOAD_TABLE, table->name, result,
+								 table_loaded);
+	PoolTask   *analysis = make_analysis(table);
+
+	ftm_task_put_table(task->payload, make_load(leader, table));
+	if (!table->postpones)
+		task->follow_up = analysis;
+	leader->analyses = lappend(leader->analyses, analysis);
+
+	result->table_name = table->name;
+	result->status = "pending";
+	leader->results = lappend(leader->results, result);
+	return task;
+}
+
+/*
+ * A table of the second wave, and whether its rows are what the schema's code
+ * makes of them now that all others are there.
+ */
+typedef struct GeneratedCheck
+{
+	PoolTask   *load;
+	int64		wrong;			/* rows */
+} GeneratedCheck;
+
+static void
+generated_checked(void *arg, StringInfo result)
+{
+	((GeneratedCheck *) arg)->wrong = pq_getmsgint64(result);
+}
+
+/*
+ * Tables of the second wave may read each other: each that was too early for
+ * another is loaded once more.  loads: as they were done.
+ */
+static void
+load_disagreeing_again(Leader *leader, const List *tables, const List *loads)
+{
+	List	   *checks = NIL;
+	List	   *again = NIL;
+	ListCell   *lc;
+	ListCell   *load;
+
+	forboth(lc, tables, load, loads)
+	{
+		PlanTable  *table = lfirst(lc);
+		TableChecksum *checksum = build_checksum(leader, table);
+		GeneratedCheck *check = palloc0(sizeof(GeneratedCheck));
+		PoolTask   *task;
+
+		if (checksum->generated_sql == NULL || checksum->obstacle != NULL)
+			continue;
+		check->load = lfirst(load);
+		task = make_task(COMMAND_CHECK_GENERATED, table->name, check,
+						 generated_checked);
+		ftm_task_put_string(task->payload, table->name);
+		ftm_task_put_checksum(task->payload, checksum);
+		checks = lappend(checks, task);
+	}
+	ftm_pool_run(leader->pool, checks);
+
+	foreach(lc, checks)
+	{
+		GeneratedCheck *check = ((PoolTask *) lfirst(lc))->arg;
+
+		if (check->wrong == 0)
+			continue;
+		check->load->finished = false;
+		check->load->follow_up = NULL;
+		again = lappend(again, check->load);
+	}
+	ftm_pool_run(leader->pool, again);
+}
+
+/*
+ * One task per table, the plan's order: largest first.  Tables whose rows need
+ * others are a second wave, which begins when the first has been committed.
  */
 void
 ftm_step_load_tables(Leader *leader)
 {
-	List	   *tasks = NIL;
+	List	   *first = NIL;
+	List	   *second = NIL;
+	List	   *second_tables = NIL;
 	ListCell   *lc;
 
 	foreach(lc, leader->plan->tables)
 	{
 		PlanTable  *table = lfirst(lc);
-		RunTableResult *result = palloc0(sizeof(RunTableResult));
-		PoolTask   *task = make_task(COMMAND_LOAD_TABLE, table->name,
-									 result, table_loaded);
+		PoolTask   *task = make_load_task(leader, table,
+										  palloc0(sizeof(RunTableResult)));
 
-		ftm_task_put_table(task->payload, make_load(leader, table));
-		task->follow_up = make_analysis(table);
-		leader->analyses = lappend(leader->analyses, task->follow_up);
-
-		result->table_name = table->name;
-		result->status = "pending";
-		leader->results = lappend(leader->results, result);
-		tasks = lappend(tasks, task);
+		if (!table->needs_others)
+			first = lappend(first, task);
+		else
+		{
+			second = lappend(second, task);
+			second_tables = lappend(second_tables, table);
+		}
 	}
-	ftm_pool_run(leader->pool, tasks);
+	ftm_pool_run(leader->pool, first);
+	ftm_pool_run(leader->pool, second);
+	if (list_length(second) > 1)
+		load_disagreeing_again(leader, second_tables, second);
 }
 
 void
@@ -282,6 +368,137 @@ ftm_step_set_sequences(Leader *leader)
 		pq_sendbyte(task->payload, sequence->source->is_called);
 	}
 	ftm_pool_run(leader->pool, list_make1(task));
+}
+
+/*
+ * A CHECK constraint that a load has postponed.
+ */
+typedef struct PostponedCheck
+{
+	Oid			constraint;
+	char	   *name;			/* "constraint" of table s.t */
+	bool		validated_on_source;
+	int64		violations;		/* rows */
+} PostponedCheck;
+
+typedef struct PostponedChecks
+{
+	const MigrationPlan *plan;
+	List	   *checks;			/* of PostponedCheck */
+} PostponedChecks;
+
+/*
+ * Has the source never validated such a constraint of this table?  Then rows
+ * that violate it are the application's own.
+ */
+static bool
+is_unvalidated_on_source(const MigrationPlan *plan, Oid relid,
+						 const char *expression)
+{
+	PlanTable  *table = ftm_plan_table_of_target(plan, relid);
+	ListCell   *lc;
+
+	if (table == NULL)
+		return false;
+	foreach(lc, table->source->unvalidated)
+	{
+		if (ftm_expression_equal(lfirst(lc), expression))
+			return true;
+	}
+	return false;
+}
+
+static void
+indexes_built(void *arg, StringInfo result)
+{
+	PostponedChecks *postponed = arg;
+	int			count = (int) pq_getmsgint(result, 4);
+
+	for (int i = 0; i < count; i++)
+	{
+		PostponedCheck *check = palloc0(sizeof(PostponedCheck));
+		Oid			root;
+		char	   *expression;
+
+		check->constraint = pq_getmsgint(result, 4);
+		root = pq_getmsgint(result, 4);
+		check->name = ftm_task_get_string(result);
+		expression = ftm_task_get_string(result);
+		check->validated_on_source =
+			!is_unvalidated_on_source(postponed->plan, root, expression);
+		postponed->checks = lappend(postponed->checks, check);
+	}
+}
+
+static void
+check_validated(void *arg, StringInfo result)
+{
+	((PostponedCheck *) arg)->violations = pq_getmsgint64(result);
+}
+
+static void
+tell_unvalidated(Leader *leader, const PostponedCheck *check)
+{
+	ereport(WARNING,
+			(errmsg("%s stays not valid, as in the source", check->name),
+			 errdetail("Rows that violate it: " INT64_FORMAT ".",
+					   check->violations)));
+	ftm_progress_log(leader->pool, "WARNING",
+					 psprintf("%s stays not valid, as in the source",
+							  check->name),
+					 psprintf("{\"violations\": " INT64_FORMAT "}",
+							  check->violations));
+}
+
+/*
+ * Indexes come first, since the constraints' functions may use them.  All
+ * constraints are looked at before anything is said.
+ */
+void
+ftm_step_catch_up(Leader *leader)
+{
+	PostponedChecks postponed = {leader->plan, NIL};
+	List	   *tasks = NIL;
+	StringInfoData broken;
+	int			nbroken = 0;
+	ListCell   *lc;
+
+	ftm_pool_run(leader->pool,
+				 list_make1(make_task(COMMAND_BUILD_INDEXES, NULL, &postponed,
+									  indexes_built)));
+	foreach(lc, postponed.checks)
+	{
+		PostponedCheck *check = lfirst(lc);
+		PoolTask   *task = make_task(COMMAND_VALIDATE, check->name, check,
+									 check_validated);
+
+		pq_sendint32(task->payload, check->constraint);
+		tasks = lappend(tasks, task);
+	}
+	ftm_pool_run(leader->pool, tasks);
+
+	initStringInfo(&broken);
+	foreach(lc, postponed.checks)
+	{
+		PostponedCheck *check = lfirst(lc);
+
+		if (check->violations == 0)
+			continue;
+		if (check->validated_on_source)
+			appendStringInfo(&broken, "%sRows that violate %s: " INT64_FORMAT ".",
+							 nbroken++ > 0 ? "\n" : "", check->name,
+							 check->violations);
+		else
+			tell_unvalidated(leader, check);
+	}
+	if (nbroken > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg_plural("%d constraint is violated",
+							   "%d constraints are violated",
+							   nbroken, nbroken),
+				 errdetail_internal("%s", broken.data),
+				 errhint("They are not valid now.  Drop them in the target, or mend what their expressions read, and call the function again.")));
 }
 
 /*

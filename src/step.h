@@ -78,12 +78,19 @@ extern void ftm_step_report_unmapped_users(Leader *leader);
 extern void ftm_step_invalidate_keys(Leader *leader);
 
 /*
- * Load all tables, largest first; fills in leader->results, and leader->analyses,
+ * Load all tables, largest first, but those at the end whose rows need others;
+ * fills in leader->results, and leader->analyses,
  * some of which may have been made when there was nothing left to load.
  */
 extern void ftm_step_load_tables(Leader *leader);
 
 extern void ftm_step_set_sequences(Leader *leader);
+
+/*
+ * Build the indexes that loads have postponed, and validate the CHECK
+ * constraints; error if any is violated that the source has validated.
+ */
+extern void ftm_step_catch_up(Leader *leader);
 
 /* Check all foreign keys, and mark valid what is; error if any is violated. */
 extern void ftm_step_check_keys(Leader *leader);

@@ -131,7 +131,7 @@ ftm_table_tree_new_storage(Relation rel)
 
 		ftm_relation_set_new_storage(toast, toast->rd_rel->relpersistence);
 		table_close(toast, NoLock);
-		ftm_indexes_rebuild(toastrelid, NULL);
+		ftm_indexes_rebuild(toastrelid, NULL, NIL);
 	}
 	pgstat_count_truncate(rel);
 }
@@ -152,7 +152,7 @@ ftm_table_tree_empty(const List *tree)
 		if (RELKIND_HAS_STORAGE(rel->rd_rel->relkind))
 		{
 			ftm_table_tree_new_storage(rel);
-			ftm_indexes_rebuild(RelationGetRelid(rel), NULL);
+			ftm_indexes_rebuild(RelationGetRelid(rel), NULL, NIL);
 		}
 		table_close(rel, NoLock);
 	}

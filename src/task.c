@@ -85,6 +85,7 @@ ftm_task_put_table(StringInfo buffer, const TableTask *task)
 	}
 	pq_sendbyte(buffer, task->keep_undecided);
 	pq_sendbyte(buffer, task->ids_stay);
+	ftm_task_put_strings(buffer, task->unvalidated);
 	ftm_task_put_checksum(buffer, task->checksum);
 }
 
@@ -118,6 +119,7 @@ ftm_task_get_table(StringInfo buffer)
 	}
 	task->keep_undecided = pq_getmsgbyte(buffer);
 	task->ids_stay = pq_getmsgbyte(buffer);
+	task->unvalidated = ftm_task_get_strings(buffer);
 	task->checksum = ftm_task_get_checksum(buffer);
 	return task;
 }

@@ -40,6 +40,8 @@ typedef struct TableTask
 								 * ftm_user_column_decision(); else NULL */
 	bool		keep_undecided; /* such ids are no error */
 	bool		ids_stay;		/* what is counted are users who are gone */
+	List	   *unvalidated;	/* char *: expressions of CHECK constraints that
+								 * the source has never validated */
 	TableChecksum *checksum;	/* for a table that an earlier call loaded */
 } TableTask;
 

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/attnum.h"
+#include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -19,6 +20,7 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/resowner.h"
 
 #include "extension.h"
 #include "finish.h"
@@ -184,6 +186,68 @@ find_undecided(const TableChecksum *checksum)
 	return result;
 }
 
+/*
+ * What only this table is to blame for: code of its owner, or rights that the
+ * owner or the caller lacks.
+ */
+static bool
+is_failure_of_table(int sqlerrcode)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
+	{
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_CONNECTION_EXCEPTION:
+		case ERRCODE_SYSTEM_ERROR:
+		case ERRCODE_INTERNAL_ERROR:
+			return false;
+		default:
+			return true;
+	}
+}
+
+/*
+ * The target's half.  NULL if it cannot be had, and why in *failure: then the
+ * other tables are verified all the same.
+ */
+static RowSet *
+ask_target(const TableChecksum *checksum, int64 *wrong_generated,
+		   char **failure)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	RowSet	   *volatile answer = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		RowSet	   *rows = ftm_target_query_relations(checksum->target_sql,
+													  list_make1_oid(checksum->relid),
+													  TARGET_CODE_OURS);
+
+		*wrong_generated = count_wrong_generated(checksum);
+		answer = rows;
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		if (!is_failure_of_table(geterrcode()))
+			PG_RE_THROW();
+		error = CopyErrorData();
+		FlushErrorState();
+		*failure = error->message;
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return answer;
+}
+
 VerifyResult *
 ftm_verify_table(SourceConnection *source, const char *table_name,
 				 const TableChecksum *checksum)
@@ -191,7 +255,8 @@ ftm_verify_table(SourceConnection *source, const char *table_name,
 	VerifyResult *result = make_result("table", table_name);
 	RowSet	   *source_answer;
 	RowSet	   *target_answer;
-	int64		wrong_generated;
+	int64		wrong_generated = 0;
+	char	   *failure = NULL;
 
 	if (checksum->obstacle != NULL)
 	{
@@ -207,10 +272,7 @@ ftm_verify_table(SourceConnection *source, const char *table_name,
 	if (source != NULL)
 		ftm_source_send_query(source, &ftm_checksum_shape,
 							  checksum->source_sql, 0, NULL);
-	target_answer = ftm_target_query_relations(checksum->target_sql,
-											   list_make1_oid(checksum->relid),
-											   TARGET_CODE_OURS);
-	wrong_generated = count_wrong_generated(checksum);
+	target_answer = ask_target(checksum, &wrong_generated, &failure);
 	if (source != NULL)
 		source_answer = ftm_source_receive(source);
 	else
@@ -224,6 +286,11 @@ ftm_verify_table(SourceConnection *source, const char *table_name,
 												   staged, TARGET_CODE_OURS);
 	}
 
+	if (target_answer == NULL)
+	{
+		result->detail = psprintf("not checked: %s", failure);
+		return result;
+	}
 	judge_table(result, checksum, source_answer, target_answer,
 				wrong_generated);
 	if (ftm_rowset_int64(target_answer, 0, ANSWER_IDS_UNDECIDED) > 0)
@@ -268,6 +335,14 @@ ftm_verify_undecided(const List *results, bool keep)
 		}
 	}
 	return undecided;
+}
+
+int64
+ftm_verify_generated(const char *table_name, const TableChecksum *checksum)
+{
+	(void) ftm_relation_lock(checksum->relid, AccessShareLock, FTM_TABLES,
+							 table_name);
+	return count_wrong_generated(checksum);
 }
 
 List *

@@ -82,4 +82,11 @@ extern VerifyResult *ftm_verify_foreign_key(Oid constraint,
 /* Is the user map one to one, and can it be applied backwards? */
 extern VerifyResult *ftm_verify_user_map(void);
 
+/*
+ * Count the rows of a table of the target whose generated columns are not what
+ * their expressions say now.  Locks the table.
+ */
+extern int64 ftm_verify_generated(const char *table_name,
+								  const TableChecksum *checksum);
+
 #endif							/* FTM_VERIFY_H */

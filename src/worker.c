@@ -34,6 +34,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "catch_up.h"
 #include "compat.h"
 #include "decision.h"
 #include "export_table.h"
@@ -95,6 +96,9 @@ static void invalidate_keys(StringInfo command, StringInfo answer);
 static void load_table(StringInfo command, StringInfo answer);
 static void export_table(StringInfo command, StringInfo answer);
 static void set_sequences(StringInfo command, StringInfo answer);
+static void build_indexes(StringInfo command, StringInfo answer);
+static void validate(StringInfo command, StringInfo answer);
+static void check_generated(StringInfo command, StringInfo answer);
 static void check_key(StringInfo command, StringInfo answer);
 static void analyze_table(StringInfo command, StringInfo answer);
 static void verify_table(StringInfo command, StringInfo answer);
@@ -132,6 +136,9 @@ static const struct
 	{COMMAND_LOAD_TABLE, "load table", load_table},
 	{COMMAND_EXPORT_TABLE, "export table", export_table},
 	{COMMAND_SET_SEQUENCES, "set", set_sequences},
+	{COMMAND_BUILD_INDEXES, "build postponed indexes", build_indexes},
+	{COMMAND_VALIDATE, "validate", validate},
+	{COMMAND_CHECK_GENERATED, "check generated columns of", check_generated},
 	{COMMAND_CHECK_KEY, "check", check_key},
 	{COMMAND_ANALYZE_TABLE, "analyze table", analyze_table},
 	{COMMAND_VERIFY_TABLE, "verify table", verify_table},
@@ -828,6 +835,56 @@ set_sequences(StringInfo command, StringInfo answer pg_attribute_unused())
 	}
 	for (int i = 0; i < count; i++)
 		UnlockRelationIdForSession(&held[i], ShareRowExclusiveLock);
+}
+
+/*
+ * One transaction for each: what is built stays built.  Answers with the
+ * constraints that are to be validated then.
+ */
+static void
+build_indexes(StringInfo command pg_attribute_unused(), StringInfo answer)
+{
+	MemoryContext outer = begin_transaction();
+	List	   *indexes;
+	ListCell   *lc;
+
+	MemoryContextSwitchTo(outer);
+	indexes = ftm_catch_up_indexes(worker.run_id);
+	commit_transaction(outer);
+
+	foreach(lc, indexes)
+	{
+		outer = begin_transaction();
+		ftm_catch_up_build_index(lfirst_oid(lc));
+		commit_transaction(outer);
+	}
+
+	outer = begin_transaction();
+	ftm_catch_up_put_checks(worker.run_id, answer);
+	commit_transaction(outer);
+}
+
+static void
+validate(StringInfo command, StringInfo answer)
+{
+	Oid			constraint = pq_getmsgint(command, 4);
+	MemoryContext outer = begin_transaction();
+	int64		violations = ftm_catch_up_validate(constraint);
+
+	commit_transaction(outer);
+	pq_sendint64(answer, violations);
+}
+
+static void
+check_generated(StringInfo command, StringInfo answer)
+{
+	char	   *table_name = ftm_task_get_string(command);
+	TableChecksum *checksum = ftm_task_get_checksum(command);
+	MemoryContext outer = begin_transaction();
+	int64		wrong = ftm_verify_generated(table_name, checksum);
+
+	commit_transaction(outer);
+	pq_sendint64(answer, wrong);
 }
 
 static void

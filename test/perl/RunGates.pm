@@ -27,7 +27,8 @@ gate before.
 
   create users          ftm_user_map cannot be written
   load table            somebody reads table hubs
-  rebuild indexes       an index of table hubs calls a function that waits
+  rebuild indexes       an index of table hubs calls a function that waits (in
+                        C: others would be called at the end only)
   check foreign key     table gate, which the run does not know, is locked
   analyze table         the same index's function, which ANALYZE calls, waits
   verify                nobody can read table gate
@@ -82,13 +83,10 @@ sub new
 	$target->sql(<<SQL);
 CREATE TABLE public.gate (organization uuid
 	CONSTRAINT gate_key REFERENCES public.organizations);
-CREATE FUNCTION public.pass_gate(value uuid) RETURNS uuid
-IMMUTABLE LANGUAGE plpgsql AS \$\$
-BEGIN
-	PERFORM pg_catalog.pg_advisory_xact_lock_shared($number);
-	RETURN value;
-END \$\$;
-CREATE INDEX gate_index ON public.hubs (public.pass_gate(id));
+CREATE FUNCTION public.pass_gate(bigint) RETURNS int
+IMMUTABLE STRICT LANGUAGE internal AS 'pg_advisory_xact_lock_shared_int8';
+CREATE INDEX gate_index ON public.hubs
+	(public.pass_gate($number + 0 * uuid_hash(id)::bigint));
 ALTER DATABASE postgres SET ftmigrate.lock_timeout = '10min';
 SQL
 	return bless { target => $target, closed => {} }, $class;
