@@ -78,25 +78,24 @@ ftm_decisions_check(const ExportDecisions *decisions, const char *ids)
 						   decisions->ids, ids),
 				 errhint("Call ftm_import(ids => '%s'), or correct \"ids\" in metadata.json.",
 						 decisions->ids)));
-	rows = ftm_state_query("SELECT quote_ident(schema_name) || '.' || quote_ident(table_name),"
-						   "       quote_ident(column_name),"
+	rows = ftm_state_query("SELECT quote_ident(schema_name) || '.' || quote_ident(table_name)"
+						   "       || '.' || quote_ident(column_name),"
 						   "       e.mode, e.unmapped, c.mode, c.unmapped"
 						   "  FROM " COLUMNS_SQL " AS e"
 						   "  JOIN @schema@.ftm_user_column AS c"
 						   "    USING (schema_name, table_name, column_name)"
 						   " WHERE e.mode <> c.mode OR"
 						   "       (e.mode = c.mode AND e.unmapped IS DISTINCT FROM c.unmapped)"
-						   " ORDER BY 1, 2 LIMIT 1",
+						   " ORDER BY 1 LIMIT 1",
 						   2, params);
 	if (rows->nrows > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the export and this database decide differently about column %s.%s",
-						ftm_rowset_text(rows, 0, 0),
-						ftm_rowset_text(rows, 0, 1)),
+				 errmsg("the export and this database decide differently about column %s",
+						ftm_rowset_text(rows, 0, 0)),
 				 errdetail("The export says %s, ftm_user_column says %s.",
-						   decision_text(rows, 0, 2),
-						   decision_text(rows, 0, 4)),
+						   decision_text(rows, 0, 1),
+						   decision_text(rows, 0, 3)),
 				 errhint("Have ftm_user_column say what the export says, or delete its row; or correct \"userColumns\" in metadata.json.")));
 }
 
