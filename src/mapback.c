@@ -91,51 +91,58 @@ map_back(const UserMap *map, const uint8_t id[UUID_LEN],
 	return ID_KEPT;
 }
 
+/* What a hexadecimal digit is, and how it is written; 0: it is none. */
+#define DIGIT			0x10
+#define DIGIT_LOWER		0x20
+#define DIGIT_UPPER		0x40
+#define DIGIT_VALUE		0x0F
+
+static const uint8_t digits_by_character[256] = {
+	['0'] = DIGIT,['1'] = DIGIT | 1,['2'] = DIGIT | 2,['3'] = DIGIT | 3,
+	['4'] = DIGIT | 4,['5'] = DIGIT | 5,['6'] = DIGIT | 6,['7'] = DIGIT | 7,
+	['8'] = DIGIT | 8,['9'] = DIGIT | 9,
+	['a'] = DIGIT | DIGIT_LOWER | 10,['b'] = DIGIT | DIGIT_LOWER | 11,
+	['c'] = DIGIT | DIGIT_LOWER | 12,['d'] = DIGIT | DIGIT_LOWER | 13,
+	['e'] = DIGIT | DIGIT_LOWER | 14,['f'] = DIGIT | DIGIT_LOWER | 15,
+	['A'] = DIGIT | DIGIT_UPPER | 10,['B'] = DIGIT | DIGIT_UPPER | 11,
+	['C'] = DIGIT | DIGIT_UPPER | 12,['D'] = DIGIT | DIGIT_UPPER | 13,
+	['E'] = DIGIT | DIGIT_UPPER | 14,['F'] = DIGIT | DIGIT_UPPER | 15,
+};
+
+static inline uint8_t
+digit_at(const char *text)
+{
+	return digits_by_character[(unsigned char) *text];
+}
+
 /*
  * The 36 bytes at text as a uuid.  False if they are none.
  */
 static bool
 parse_window(const char *text, uint8_t id[UUID_LEN], LetterCase *letters)
 {
-	static const char upper_digits[] = "ABCDEF";
-	static const char lower_digits[] = "abcdef";
-	int			nibbles = 0;
-	bool		lower = false;
-	bool		upper = false;
+	uint8_t		seen = 0;
 
 	if (text[8] != '-' || text[13] != '-' ||
 		text[18] != '-' || text[23] != '-')
 		return false;
 
-	for (int i = 0; i < UUID_TEXT_LENGTH; i++)
+	for (int i = 0; i < UUID_LEN; i++)
 	{
-		char		c = text[i];
-		const char *digit;
-		int			nibble;
+		uint8_t		high;
+		uint8_t		low;
 
-		if (i == 8 || i == 13 || i == 18 || i == 23)
-			continue;
-		if (c >= '0' && c <= '9')
-			nibble = c - '0';
-		else if (c != '\0' && (digit = strchr(lower_digits, c)) != NULL)
-		{
-			nibble = 10 + (int) (digit - lower_digits);
-			lower = true;
-		}
-		else if (c != '\0' && (digit = strchr(upper_digits, c)) != NULL)
-		{
-			nibble = 10 + (int) (digit - upper_digits);
-			upper = true;
-		}
-		else
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			text++;				/* the hyphen */
+		high = digit_at(text++);
+		low = digit_at(text++);
+		if (high == 0 || low == 0)
 			return false;
-		if (nibbles % 2 == 0)
-			id[nibbles / 2] = (uint8_t) (nibble << 4);
-		else
-			id[nibbles / 2] |= (uint8_t) nibble;
-		nibbles++;
+		seen |= high | low;
+		id[i] = (uint8_t) ((high & DIGIT_VALUE) << 4 | (low & DIGIT_VALUE));
 	}
-	*letters = lower && upper ? CASE_MIXED : upper ? CASE_UPPER : CASE_LOWER;
+	*letters = (seen & DIGIT_UPPER) == 0 ? CASE_LOWER :
+		(seen & DIGIT_LOWER) == 0 ? CASE_UPPER : CASE_MIXED;
 	return true;
 }
 
@@ -366,13 +373,6 @@ has_known_window(const UserMap *map, const char *text, int length)
 	return false;
 }
 
-static inline bool
-is_hex_digit(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') ||
-		(c >= 'A' && c <= 'F');
-}
-
 /* The same without hyphens. */
 static bool
 has_known_number(const UserMap *map, const char *text, int length)
@@ -387,7 +387,7 @@ has_known_number(const UserMap *map, const char *text, int length)
 		LetterCase	letters;
 
 		/* Back to where the digits begin; most often there are none. */
-		while (from >= 0 && is_hex_digit(text[from]))
+		while (from >= 0 && digit_at(text + from) != 0)
 			from--;
 		if (from > end - BARE_UUID_LENGTH)
 		{
@@ -396,7 +396,7 @@ has_known_number(const UserMap *map, const char *text, int length)
 			continue;
 		}
 		from++;
-		while (end + 1 < length && is_hex_digit(text[end + 1]))
+		while (end + 1 < length && digit_at(text + end + 1) != 0)
 			end++;
 		if (end - from + 1 == BARE_UUID_LENGTH)
 		{
