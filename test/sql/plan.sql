@@ -64,6 +64,8 @@ CREATE FOREIGN DATA WRAPPER nowhere;
 CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere;
 CREATE FOREIGN TABLE app.elsewhere (a int) SERVER nowhere;
 ANALYZE;
+-- A free space map and a visibility map, before autovacuum makes them
+VACUUM app.tree, app.reading;
 SELECT pg_table_size('app.tree') AS tree_size,
 	pg_table_size('app.reading_1') + pg_table_size('app.reading_2') AS reading_size \gset
 
