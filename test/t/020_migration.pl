@@ -84,7 +84,7 @@ is( $target->sql(
 my ($exit, $out, $err) =
   $target->start_sql(q(SELECT ftm_run_migration(users => false)))->finish;
 is($exit, 0, 'second call succeeds');
-like($err, qr/run 1 is complete and verified/, 'and says why');
+like($err, qr/run 1 is complete, and verified anew/, 'and says why');
 is(scalar(split /\n/, $out), scalar keys %$counts, 'it answers with the tables');
 is($target->sql('SELECT count(*) FROM ftm_run'), '1', 'no other run');
 
