@@ -234,9 +234,9 @@ CREATE CAST (int8 AS timestamptz) WITHOUT FUNCTION;
 SQL
 my @faults = (
 	[ 'nothing', 'int4', 'v int4 NOT NULL', 'CASE WHEN n <> 30 THEN n END',
-		'23502', qr/null value in column "v" of relation "nothing" violates not-null constraint\nDETAIL:  Failing row contains \(30, null\).*\nCONTEXT:  COPY nothing, line 30\n/ ],
+		'23502', qr/null value in column "v" of relation "nothing" violates not-null constraint\nDETAIL:  Failing row contains \(30, null\).*\nHINT:  The source has nulls in this column.*\nCONTEXT:  COPY nothing, line 30\n/ ],
 	[ 'small', 'int4', 'v int4 CHECK (v < 1500)', 'n',
-		'23514', qr/new row for relation "small" violates check constraint "small_v_check"\nDETAIL:  Failing row contains \(1500, 1500\).*\nCONTEXT:  COPY small, line 1500\n/ ],
+		'23514', qr/new row for relation "small" violates check constraint "small_v_check"\nDETAIL:  Failing row contains \(1500, 1500\).*\nHINT:  The source has rows that this constraint.*\nCONTEXT:  COPY small, line 1500\n/ ],
 	[ 'domain', 'faults.positive', 'v faults.positive', '5 - n',
 		'23514', qr/value for domain faults.positive violates check constraint "positive_check".*\nCONTEXT:  COPY domain, line 5, column v\n/s ],
 	[ 'needed', 'faults.given', 'v faults.given', 'CASE WHEN n <> 7 THEN n END',
