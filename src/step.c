@@ -436,18 +436,21 @@ check_validated(void *arg, StringInfo result)
 	((PostponedCheck *) arg)->violations = pq_getmsgint64(result);
 }
 
+/*
+ * A constraint that the source has not validated either.  rows says what is
+ * wrong with count rows of the table, figure the same in the log.
+ */
 static void
-tell_unvalidated(Leader *leader, const PostponedCheck *check)
+tell_unvalidated(Leader *leader, const char *name, const char *rows,
+				 const char *figure, int64 count)
 {
+	char	   *message = psprintf("%s stays not valid, as in the source", name);
+
 	ereport(WARNING,
-			(errmsg("%s stays not valid, as in the source", check->name),
-			 errdetail("Rows that violate it: " INT64_FORMAT ".",
-					   check->violations)));
-	ftm_progress_log(leader->pool, "WARNING",
-					 psprintf("%s stays not valid, as in the source",
-							  check->name),
-					 psprintf("{\"violations\": " INT64_FORMAT "}",
-							  check->violations));
+			(errmsg("%s", message),
+			 errdetail("%s: " INT64_FORMAT ".", rows, count)));
+	ftm_progress_log(leader->pool, "WARNING", message,
+					 psprintf("{\"%s\": " INT64_FORMAT "}", figure, count));
 }
 
 /*
@@ -489,7 +492,8 @@ ftm_step_catch_up(Leader *leader)
 							 nbroken++ > 0 ? "\n" : "", check->name,
 							 check->violations);
 		else
-			tell_unvalidated(leader, check);
+			tell_unvalidated(leader, check->name, "Rows that violate it",
+							 "violations", check->violations);
 	}
 	if (nbroken > 0)
 		ereport(ERROR,
@@ -585,15 +589,8 @@ ftm_step_check_keys(Leader *leader)
 			continue;
 		if (not_valid_in_source(leader, check->key))
 		{
-			ereport(WARNING,
-					(errmsg("%s stays not valid, as in the source", check->name),
-					 errdetail("Rows without parent: " INT64_FORMAT ".",
-							   check->orphans)));
-			ftm_progress_log(leader->pool, "WARNING",
-							 psprintf("%s stays not valid, as in the source",
-									  check->name),
-							 psprintf("{\"orphans\": " INT64_FORMAT "}",
-									  check->orphans));
+			tell_unvalidated(leader, check->name, "Rows without parent",
+							 "orphans", check->orphans);
 			continue;
 		}
 		in_source = ftm_orphans_of_source(leader->plan, leader->source,
