@@ -1,4 +1,4 @@
-# What README.md says about installation, done in a clean Debian: build the
+# What docs/install.md says about installation, done in a clean Debian: build the
 # package, install it, migrate, remove it; build from source; and the steps of
 # Dockerfile and compose.yaml, which need a clean Debian with PostgreSQL, too.
 #
@@ -32,9 +32,8 @@ sub slurp
 	return scalar <$file>;
 }
 
-# Commands of README.md, by the headings of Installation; sudo is not needed.
-my ($installation) = slurp('README.md') =~ /^## Installation\n(.*?)^## /ms;
-my %section = ('', split /^### (.*)\n/m, $installation);
+# Commands of docs/install.md, by its headings; sudo is not needed.
+my %section = ('', split /^## (.*)\n/m, slurp('docs/install.md'));
 
 sub commands
 {
@@ -43,7 +42,7 @@ sub commands
 
 	$commands =~ s/^sudo //mg;
 	$commands =~ s/\b15\b/$major/g;
-	isnt($commands, '', "README.md has commands in $language under '$heading'");
+	isnt($commands, '', "docs/install.md has commands in $language under '$heading'");
 	return $commands;
 }
 
@@ -256,7 +255,7 @@ is_deeply(
 is($settings->{POSTGRES_PASSWORD_FILE}, "/run/secrets/$service->{secrets}[0]",
 	'and the password is one of them');
 is($compose->{secrets}{ $service->{secrets}[0] }{file} =~ s{^\./}{}r, 'postgres_password',
-	'from the file that README.md has made');
+	'from the file that docs/install.md has made');
 ok(Dockerfile::ignored($ignore, 'postgres_password'), 'which stays out of the image');
 is_deeply([ map { /^(\w+):/ ? $1 : () } @{ $service->{volumes} } ],
 	[ keys %{ $compose->{volumes} } ], 'volumes are defined');

@@ -117,7 +117,7 @@ WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e'
 		'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
 SQL
 
-# Whatever a DBA may use is explained in the database and in README.md
+# Whatever a DBA may use is explained in the database and in docs/
 is( $node->sql(<<'SQL'), '', 'all objects have comments');
 SELECT pg_describe_object(classid, objid, 0)
 FROM pg_depend
@@ -128,7 +128,7 @@ WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass
 	AND NOT EXISTS (SELECT FROM pg_class WHERE oid = objid AND relkind = 'S')
 	AND obj_description(objid, classid::regclass::name) IS NULL
 SQL
-my $readme = slurp_file('README.md');
+my $manual = join "\n", map { slurp_file($_) } 'README.md', glob 'docs/*.md';
 my @names = split /\n/, $node->sql(<<'SQL');
 LOAD 'ftmigrate';
 SELECT DISTINCT coalesce(relname, proname, fdwname)
@@ -148,8 +148,8 @@ UNION
 SELECT name FROM pg_settings WHERE name LIKE 'ftmigrate.%'
 ORDER BY 1
 SQL
-is(join(' ', grep { $readme !~ /\b\Q$_\E\b/ } @names),
-	'', 'all objects and settings are in README.md');
+is(join(' ', grep { $manual !~ /\b\Q$_\E\b/ } @names),
+	'', 'all objects and settings are in the manual');
 ok((grep { $_ eq 'ftmigrate.workers' } @names), 'settings among them');
 
 # A database with rows in the extension's tables can be dumped and restored

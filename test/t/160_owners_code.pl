@@ -337,7 +337,7 @@ nobody_is_let_in('partitions of several roles', 'app');
 # Functions in a schema that others may create in, called by who follows the manual
 #
 start_over();
-my ($path) = slurp_file(FtmigrateTest::fixture('../../README.md')) =~
+my ($path) = slurp_file(FtmigrateTest::fixture('../../docs/runbook.md')) =~
   /CREATE EXTENSION ftmigrate SCHEMA ftm;\n\s*ALTER ROLE CURRENT_USER IN DATABASE <database> (SET search_path = [^;]*;)/;
 ok($path, 'the manual says what to search');
 as_app(<<'SQL');
