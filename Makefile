@@ -12,11 +12,14 @@
 
 EXTENSION = ftmigrate
 MODULE_big = ftmigrate
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+# Each folder of src/ is a room; script/layers says which may call which.
+SOURCES = $(sort $(wildcard src/*.c src/*/*.c))
+HEADERS = $(sort $(wildcard src/*.h src/*/*.h))
+OBJS = $(SOURCES:.c=.o)
 DATA = $(wildcard sql/ftmigrate--*.sql)
 PGFILEDESC = "ftmigrate - move an application off Supabase"
 
-PG_CPPFLAGS = -I$(libpq_srcdir)
+PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir)
 # The server's headers are not ours to warn about: -isystem overrides their -I.
 PG_CFLAGS = -Wall -Wextra -isystem $(shell $(PG_CONFIG) --includedir-server) $(COPT)
 SHLIB_LINK_INTERNAL = $(libpq)
@@ -36,7 +39,7 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 # pg_config's own flags end in -g -O2; a header changed means everything changed.
-$(OBJS): $(wildcard src/*.h)
+$(OBJS): $(HEADERS)
 
 # A private copy of the server with the extension installed in it.  PostgreSQL
 # finds its other folders relative to its binary, so the binaries are copied
@@ -73,7 +76,7 @@ clang_objects = $(OBJS:src/%=build/clang/%)
 clang_flags = -Werror -Wno-unknown-warning-option \
 	-Wno-ignored-optimization-argument -Wno-ignored-attributes
 
-build/clang/%.o: src/%.c $(wildcard src/*.h)
+build/clang/%.o: src/%.c $(HEADERS)
 	@$(MKDIR_P) $(@D)
 	$(CLANG) $(CFLAGS) $(clang_flags) $(CPPFLAGS) -c -o $@ $<
 

@@ -15,7 +15,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../../src/answer_form.h"
+#include "../../src/remote/answer_form.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -16,7 +16,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../../src/json_split.h"
+#include "../../src/files/json_split.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../../src/answer_form.h"
+#include "../../src/remote/answer_form.h"
 
 #include <stdio.h>
 #include <stdlib.h>

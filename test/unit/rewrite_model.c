@@ -5,7 +5,7 @@
  *
  * It has the whole stream at once, takes every value out of it (undoing the
  * escapes of text format), edits the value and writes it back.  It shares no
- * code with src/rewrite.c.
+ * code with src/ids/rewrite.c.
  *
  *-------------------------------------------------------------------------
  */

@@ -17,8 +17,8 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#include "index_key.h"
-#include "index_sort.h"
+#include "index/index_key.h"
+#include "index/index_sort.h"
 
 PG_MODULE_MAGIC;
 
