@@ -64,7 +64,8 @@ struct Rewriter
 {
 	int			ncolumns;
 	RewriteColumn *columns;
-	bool		binary;
+	bool		binary;			/* of values; the stream, if there is one, too */
+	bool		escaped;		/* values have the escapes of COPY */
 	RewriteLookup lookup;
 	void	   *lookup_arg;		/* of known, too */
 
@@ -279,7 +280,7 @@ rewrite_embedded(Rewriter *rewriter, char *value, size_t length)
 
 		spelling = parse_uuid(start, id);
 		if ((spelling == SPELLING_LOWER || spelling == SPELLING_UPPER) &&
-			(rewriter->binary || !is_escaped(value, start)) &&
+			(!rewriter->escaped || !is_escaped(value, start)) &&
 			rewriter->lookup(rewriter->lookup_arg, id, target))
 		{
 			write_uuid(start, target, spelling);
@@ -414,15 +415,48 @@ count_value(Rewriter *rewriter, int column, const char *value, size_t length)
 	RewriteMode mode = rewriter->columns[column].mode;
 	KnownIdForm form = KNOWN_ID_IN_TEXT;
 
-	if (!rewriter->binary)
+	if (rewriter->escaped)
 		form = KNOWN_ID_IN_COPY;
-	else if (mode == REWRITE_COUNT_ANY)
+	else if (rewriter->binary && mode == REWRITE_COUNT_ANY)
 		form = KNOWN_ID_IN_BINARY;
-	else if (mode == REWRITE_COUNT_UUID)
+	else if (rewriter->binary && mode == REWRITE_COUNT_UUID)
 		form = KNOWN_ID_AS_BYTES;
 	if (ftm_known_id_in(value, length, form, rewriter->known,
 						rewriter->lookup_arg))
 		rewriter->values_with_ids[column]++;
+}
+
+static inline void
+rewrite_value(Rewriter *rewriter, int column, char *value, size_t length)
+{
+	switch (rewriter->columns[column].mode)
+	{
+		case REWRITE_KEEP:
+			break;
+		case REWRITE_UUID:
+			if (rewriter->binary)
+				rewrite_uuid_binary(rewriter, column, value, length);
+			else
+				rewrite_uuid_text(rewriter, column, value, length);
+			break;
+		case REWRITE_TEXT:
+			rewrite_text(rewriter, column, value, length);
+			break;
+		case REWRITE_EMBEDDED_TEXT:
+			rewrite_embedded(rewriter, value, length);
+			break;
+		case REWRITE_EMBEDDED_UUIDS:
+			if (rewriter->binary)
+				rewrite_uuid_array(rewriter, column, value, length);
+			else
+				rewrite_embedded(rewriter, value, length);
+			break;
+		case REWRITE_COUNT_UUID:
+		case REWRITE_COUNT_TEXT:
+		case REWRITE_COUNT_ANY:
+			count_value(rewriter, column, value, length);
+			break;
+	}
 }
 
 /* Rewrite all noted values of the row at row; stops at the first error. */
@@ -431,38 +465,10 @@ rewrite_row(Rewriter *rewriter, char *row)
 {
 	for (int i = 0; i < rewriter->nvalues; i++)
 	{
-		int			column = rewriter->values[i].column;
-		char	   *value = row + rewriter->values[i].offset;
-		size_t		length = rewriter->values[i].length;
+		const RowValue *value = &rewriter->values[i];
 
-		switch (rewriter->columns[column].mode)
-		{
-			case REWRITE_KEEP:
-				break;
-			case REWRITE_UUID:
-				if (rewriter->binary)
-					rewrite_uuid_binary(rewriter, column, value, length);
-				else
-					rewrite_uuid_text(rewriter, column, value, length);
-				break;
-			case REWRITE_TEXT:
-				rewrite_text(rewriter, column, value, length);
-				break;
-			case REWRITE_EMBEDDED_TEXT:
-				rewrite_embedded(rewriter, value, length);
-				break;
-			case REWRITE_EMBEDDED_UUIDS:
-				if (rewriter->binary)
-					rewrite_uuid_array(rewriter, column, value, length);
-				else
-					rewrite_embedded(rewriter, value, length);
-				break;
-			case REWRITE_COUNT_UUID:
-			case REWRITE_COUNT_TEXT:
-			case REWRITE_COUNT_ANY:
-				count_value(rewriter, column, value, length);
-				break;
-		}
+		rewrite_value(rewriter, value->column, row + value->offset,
+					  value->length);
 		if (rewriter->status != REWRITE_OK)
 			return;
 	}
@@ -763,6 +769,7 @@ ftm_rewrite_create(int ncolumns, const RewriteColumn *columns, bool binary,
 		memcpy(rewriter->columns, columns, nmembers * sizeof(RewriteColumn));
 
 	rewriter->binary = binary;
+	rewriter->escaped = !binary;
 	rewriter->lookup = lookup;
 	rewriter->known = known;
 	rewriter->lookup_arg = arg;
@@ -795,6 +802,18 @@ ftm_rewrite(Rewriter *rewriter, char *data, size_t length, size_t *done)
 			break;
 		*done += unit_length;
 	}
+	return rewriter->status;
+}
+
+RewriteStatus
+ftm_rewrite_value(Rewriter *rewriter, int column, bool binary, char *value,
+				  size_t length)
+{
+	if (rewriter->status != REWRITE_OK)
+		return rewriter->status;
+	rewriter->binary = binary;
+	rewriter->escaped = false;
+	rewrite_value(rewriter, column, value, length);
 	return rewriter->status;
 }
 

@@ -98,6 +98,15 @@ extern RewriteStatus ftm_rewrite(Rewriter *rewriter, char *data,
 								 size_t length, size_t *done);
 
 /*
+ * Instead of a stream: rewrite one value of a column (from 0), that is not null,
+ * in place; as text without any escapes, or as the type's send function has it.
+ * A rewriter is used for a stream or for values, never for both.
+ */
+extern RewriteStatus ftm_rewrite_value(Rewriter *rewriter, int column,
+									   bool binary, char *value,
+									   size_t length);
+
+/*
  * The stream ends here, with remaining bytes that ftm_rewrite() did not
  * consume: REWRITE_OK if it was complete (a binary stream has had its
  * trailer), else REWRITE_MALFORMED.
