@@ -16,7 +16,7 @@
 
 #include "follow/stream.h"
 #include "plan/plan.h"
-#include "ids/usermap.h"
+#include "ids/user_map.h"
 
 typedef struct Apply Apply;
 
