@@ -7,31 +7,17 @@
  * that is accepted is one for strtoll(), within its bounds; an array that is
  * accepted has as many elements as a naive reader finds.
  *
- * The first byte of an input chooses the form.  With libFuzzer,
- * LLVMFuzzerTestOneInput() is all there is; FUZZ_STANDALONE adds a main() that
- * makes inputs up:
- *
- *		answer_form_fuzz_standalone --runs N [--seed S]
+ * The first byte of an input chooses the form.  See made_up.c for how
+ * inputs come.
  *
  *-------------------------------------------------------------------------
  */
-#include "../../src/remote/answer_form.h"
+#include "remote/answer_form.h"
+#include "made_up.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-require(bool condition, const char *what)
-{
-	if (condition)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 /* Elements of an array, found by counting commas outside of quotes. */
 static size_t
@@ -108,44 +94,26 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifdef FUZZ_STANDALONE
-int
-main(int argc, char **argv)
+size_t
+make_input(uint8_t *input)
 {
-	static const char *const parts[] = {"{", "}", ",", "\"", "\\", "\\\"", "1",
-		"-", "9223372036854775807", "NULL", "a", " ", "(0,", ")", "\xff", "e", ".",
-	"0a1b2c3d-1111-4111-8111-00000000000a", "t", "r"};
-	long		runs = 200000;
-	unsigned int seed = 1;
-	uint8_t		input[1024];
-
-	for (int i = 1; i + 1 < argc; i += 2)
+	static const Part parts[] =
 	{
-		if (strcmp(argv[i], "--runs") == 0)
-			runs = atol(argv[i + 1]);
-		else if (strcmp(argv[i], "--seed") == 0)
-			seed = (unsigned int) atol(argv[i + 1]);
-	}
-	srand(seed);
-	for (long run_number = 0; run_number < runs; run_number++)
-	{
-		size_t		length = 0;
-		int			count = rand() % 12;
+		PART("{"), PART("}"), PART(","), PART("\""), PART("\\"), PART("\\\""),
+		PART("1"), PART("-"), PART("9223372036854775807"), PART("NULL"), PART("a"),
+		PART(" "), PART("(0,"), PART(")"), PART("\xff"), PART("e"), PART("."),
+		PART("0a1b2c3d-1111-4111-8111-00000000000a"), PART("t"), PART("r"),
+	};
+	size_t		length = 0;
+	int			count = rand() % 12;
 
-		input[length++] = (uint8_t) rand();
-		if (rand() % 2 == 0)
-			input[length++] = '{';
-		for (int i = 0; i < count; i++)
-		{
-			const char *part = parts[rand() % (int) (sizeof(parts) / sizeof(parts[0]))];
-
-			memcpy(input + length, part, strlen(part));
-			length += strlen(part);
-		}
-		if (rand() % 2 == 0)
-			input[length++] = '}';
-		LLVMFuzzerTestOneInput(input, length);
-	}
-	printf("%ld executions, no violation\n", runs);
-	return 0;
+	input[length++] = (uint8_t) rand();
+	if (rand() % 2 == 0)
+		input[length++] = '{';
+	length = append_parts(input, length, parts,
+						  (int) (sizeof(parts) / sizeof(parts[0])), count);
+	if (rand() % 2 == 0)
+		input[length++] = '}';
+	return length;
 }
 #endif

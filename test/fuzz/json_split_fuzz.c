@@ -8,23 +8,18 @@
  * pieces, and every object begins with "{", ends with "}" and has, outside of
  * strings, as many opening as closing brackets.
  *
- * The first byte of an input decides how it is cut.  With libFuzzer,
- * LLVMFuzzerTestOneInput() is all there is; FUZZ_STANDALONE adds a main() that
- * makes inputs up:
- *
- *		json_split_fuzz_standalone --runs N [--seed S]
+ * The first byte of an input decides how it is cut.  See made_up.c for how
+ * inputs come.
  *
  *-------------------------------------------------------------------------
  */
-#include "../../src/files/json_split.h"
+#include "files/json_split.h"
+#include "made_up.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_OBJECTS		4096
-
-extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* What the splitter made of an input. */
 typedef struct Outcome
@@ -41,15 +36,6 @@ typedef struct Outcome
 	const char *message;
 	JsonPlace	at;
 } Outcome;
-
-static void
-require(bool condition, const char *what)
-{
-	if (condition)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 /*
  * Split data given in pieces of piece bytes, each in memory of its own, so that
@@ -164,41 +150,23 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifdef FUZZ_STANDALONE
-int
-main(int argc, char **argv)
+size_t
+make_input(uint8_t *input)
 {
-	static const char *const parts[] = {"[", "]", "{", "}", ",", ":", "\"", "\\",
-	"\\\"", "\n", " ", "\"a\"", "1", "null", "{}", "[]", "\xc3\xbc", "\x01", "{\"a\":"};
-	long		runs = 200000;
-	unsigned int seed = 1;
-	uint8_t		input[512];
-
-	for (int i = 1; i + 1 < argc; i += 2)
+	static const Part parts[] =
 	{
-		if (strcmp(argv[i], "--runs") == 0)
-			runs = atol(argv[i + 1]);
-		else if (strcmp(argv[i], "--seed") == 0)
-			seed = (unsigned int) atol(argv[i + 1]);
-	}
-	srand(seed);
-	for (long run_number = 0; run_number < runs; run_number++)
-	{
-		size_t		length = 0;
-		int			count = rand() % 60;
+		PART("["), PART("]"), PART("{"), PART("}"), PART(","), PART(":"),
+		PART("\""), PART("\\"), PART("\\\""), PART("\n"), PART(" "),
+		PART("\"a\""), PART("1"), PART("null"), PART("{}"), PART("[]"),
+		PART("\xc3\xbc"), PART("\x01"), PART("{\"a\":"),
+	};
+	size_t		length = 0;
+	int			count = rand() % 60;
 
-		input[length++] = (uint8_t) rand();
-		if (rand() % 8 > 0)
-			input[length++] = '[';
-		for (int i = 0; i < count; i++)
-		{
-			const char *part = parts[rand() % (int) (sizeof(parts) / sizeof(parts[0]))];
-
-			memcpy(input + length, part, strlen(part));
-			length += strlen(part);
-		}
-		LLVMFuzzerTestOneInput(input, length);
-	}
-	printf("%ld executions, no violation\n", runs);
-	return 0;
+	input[length++] = (uint8_t) rand();
+	if (rand() % 8 > 0)
+		input[length++] = '[';
+	return append_parts(input, length, parts,
+						(int) (sizeof(parts) / sizeof(parts[0])), count);
 }
 #endif

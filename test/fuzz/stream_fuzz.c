@@ -7,29 +7,15 @@
  * changed; names and values lie within the message; what is accepted, is refused
  * with a byte less and with one more; an error has a position within it.
  *
- * With libFuzzer, LLVMFuzzerTestOneInput() is all there is; FUZZ_STANDALONE adds
- * a main() that makes inputs up:
- *
- *		stream_fuzz_standalone --runs N [--seed S]
+ * See made_up.c for how inputs come.
  *
  *-------------------------------------------------------------------------
  */
 #include "follow/stream.h"
+#include "made_up.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-require(bool condition, const char *what)
-{
-	if (condition)
-		return;
-	fprintf(stderr, "violated: %s\n", what);
-	abort();
-}
 
 static void
 check_string(const char *data, size_t size, const char *string)
@@ -80,13 +66,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static StreamDecoder *decoder = NULL;
 	StreamMessage message;
-	char	   *copy = malloc(size + 1);
+	char	   *copy;
 	size_t		position;
 
 	if (decoder == NULL)
 		decoder = ftm_stream_create();
 	/* Exactly as long, so that reading beyond it is seen. */
-	copy = realloc(copy, size > 0 ? size : 1);
+	copy = malloc(size > 0 ? size : 1);
 	memcpy(copy, data, size);
 	if (ftm_stream_decode(decoder, copy, size, &message))
 	{
@@ -110,50 +96,21 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifdef FUZZ_STANDALONE
-int
-main(int argc, char **argv)
+size_t
+make_input(uint8_t *input)
 {
-	static const struct
+	static const Part parts[] =
 	{
-		const char *bytes;
-		size_t		length;
-	}			parts[] =
-	{
-#define PART(bytes) {bytes, sizeof(bytes) - 1}
 		PART("\0\0\0\0\0\0\0\1"), PART("\0\0\0\1"), PART("\0\1"), PART("\0\2"),
 		PART("\0"), PART("\1"), PART("name\0"), PART("N"), PART("K"), PART("O"),
 		PART("d"), PART("f"), PART("n"), PART("u"), PART("t\0\0\0\1x"),
 		PART("b\0\0\0\0"), PART("\xff\xff\xff\xff"), PART("\x7f\xff"),
 	};
 	static const char kinds[] = "BCORYIUDTMS";
-	long		runs = 200000;
-	unsigned int seed = 1;
-	uint8_t		input[1024];
+	int			count = rand() % 16;
 
-	for (int i = 1; i + 1 < argc; i += 2)
-	{
-		if (strcmp(argv[i], "--runs") == 0)
-			runs = atol(argv[i + 1]);
-		else if (strcmp(argv[i], "--seed") == 0)
-			seed = (unsigned int) atol(argv[i + 1]);
-	}
-	srand(seed);
-	for (long run_number = 0; run_number < runs; run_number++)
-	{
-		size_t		length = 0;
-		int			count = rand() % 16;
-
-		input[length++] = (uint8_t) kinds[rand() % (int) (sizeof(kinds) - 1)];
-		for (int i = 0; i < count; i++)
-		{
-			int			part = rand() % (int) (sizeof(parts) / sizeof(parts[0]));
-
-			memcpy(input + length, parts[part].bytes, parts[part].length);
-			length += parts[part].length;
-		}
-		LLVMFuzzerTestOneInput(input, length);
-	}
-	printf("%ld executions, no violation\n", runs);
-	return 0;
+	input[0] = (uint8_t) kinds[rand() % (int) (sizeof(kinds) - 1)];
+	return append_parts(input, 1, parts,
+						(int) (sizeof(parts) / sizeof(parts[0])), count);
 }
 #endif
