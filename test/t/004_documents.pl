@@ -7,19 +7,19 @@ use warnings;
 
 use File::Basename;
 use File::Spec;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $root = dirname(__FILE__) . '/../..';
 my @pages = sort map { File::Spec->abs2rel($_, $root) }
   glob "$root/*.md $root/*/*.md $root/*/*/*.md";
 
-sub contents
+# A page without its blocks of code.
+sub prose
 {
-	my ($path) = @_;
+	my ($text) = @_;
 
-	open my $file, '<', "$root/$path" or die "$path: $!";
-	local $/ = undef;
-	return scalar <$file>;
+	return $text =~ s/^( *)```.*?^\1```$//msgr;
 }
 
 # What GitHub and others make of a heading; further ones of the same text get
@@ -29,8 +29,7 @@ sub anchors
 	my ($text) = @_;
 	my (%anchors, %seen);
 
-	$text =~ s/^( *)```.*?^\1```$//msg;
-	foreach my $heading ($text =~ /^#+ (.*)$/mg)
+	foreach my $heading (prose($text) =~ /^#+ (.*)$/mg)
 	{
 		my $anchor = lc $heading;
 
@@ -42,15 +41,13 @@ sub anchors
 	return %anchors;
 }
 
-my %text = map { $_ => contents($_) } @pages;
+my %text = map { $_ => slurp_file("$root/$_") } @pages;
 my %anchors = map { $_ => { anchors($text{$_}) } } @pages;
 my $count = 0;
 my @dead;
 foreach my $page (@pages)
 {
-	my $prose = $text{$page} =~ s/^( *)```.*?^\1```$//msgr;
-
-	foreach my $link ($prose =~ /\]\(([^()\s]+)\)/g)
+	foreach my $link (prose($text{$page}) =~ /\]\(([^()\s]+)\)/g)
 	{
 		next if $link =~ /^https?:/;
 		my ($path, $anchor) = split /#/, $link, 2;
@@ -71,7 +68,7 @@ is(join(' ', grep { $text{'README.md'} !~ m{\(\Q$_\E\)} } grep { m{^docs/} } @pa
 	'', 'and leads to every page of docs');
 
 # Every function that is not internal has a heading, and a line in README.md.
-my $script = contents('sql/ftmigrate--1.0.sql');
+my $script = slurp_file("$root/sql/ftmigrate--1.0.sql");
 my %functions = map { $_ => 1 } $script =~ /^CREATE (?:OR REPLACE )?FUNCTION \@extschema\@\.(ftm_\w+)/mg;
 my %internal = map { $_ => 1 }
   $script =~ /^COMMENT ON FUNCTION \@extschema\@\.(ftm_\w+)(?:\([^)]*\))?\s+IS\s+'internal:/mg;
