@@ -12,7 +12,7 @@
 
 EXTENSION = ftmigrate
 MODULE_big = ftmigrate
-# Each folder of src/ is a room; script/layers says which may call which.
+# Each folder of src/ is a room.
 SOURCES = $(sort $(wildcard src/*.c src/*/*.c))
 HEADERS = $(sort $(wildcard src/*.h src/*/*.h))
 OBJS = $(SOURCES:.c=.o)

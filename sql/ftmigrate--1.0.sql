@@ -1,7 +1,7 @@
 \echo Use "CREATE EXTENSION ftmigrate" to load this file. \quit
 
 -- ---------------------------------------------------------------------------
--- Connections: where the source and the new auth service are (validator.c, createsource.c)
+-- Connections: where the source and the new auth service are (validator.c, create_source.c)
 -- ---------------------------------------------------------------------------
 
 CREATE FUNCTION @extschema@.ftm_source_validator(pg_catalog.text[], pg_catalog.oid)
@@ -151,7 +151,7 @@ CREATE TABLE @extschema@.ftm_log (
 COMMENT ON TABLE @extschema@.ftm_log IS 'what happened in each migration, in order';
 
 -- ---------------------------------------------------------------------------
--- Users: the map, and which columns hold user ids (usermap.c, plan.c)
+-- Users: the map, and which columns hold user ids (user_map.c, plan.c)
 -- ---------------------------------------------------------------------------
 
 CREATE TABLE @extschema@.ftm_user_map (
@@ -497,7 +497,7 @@ COMMENT ON FUNCTION @extschema@.ftm_wait IS
 REVOKE ALL ON FUNCTION @extschema@.ftm_wait FROM PUBLIC;
 
 -- ---------------------------------------------------------------------------
--- Verification (run.c, freeze.c, diff.c)
+-- Verification (run.c, source_activity.c, diff.c)
 -- ---------------------------------------------------------------------------
 
 CREATE FUNCTION @extschema@.ftm_verify(
@@ -526,7 +526,7 @@ COMMENT ON FUNCTION @extschema@.ftm_diff IS
 	'the rows of a table that differ between source and target, column by column';
 REVOKE ALL ON FUNCTION @extschema@.ftm_diff FROM PUBLIC;
 
--- What the target's half of a checksum maps ids back with (mapback.c).  They
+-- What the target's half of a checksum maps ids back with (map_back.c).  They
 -- read the user map, whatever the caller may do with it: not for PUBLIC.
 
 CREATE FUNCTION @extschema@.ftm_source_user_id(value pg_catalog.uuid)

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef FTM_RUNLOG_H
-#define FTM_RUNLOG_H
+#ifndef FTM_RUN_LOG_H
+#define FTM_RUN_LOG_H
 
 /*
  * Append a line to ftmigrate.log_file once the current transaction has
@@ -18,4 +18,4 @@ extern void ftm_runlog_add(const char *time, int64 run_id, const char *level,
 						   const char *table_name, const char *message,
 						   const char *figures);
 
-#endif							/* FTM_RUNLOG_H */
+#endif							/* FTM_RUN_LOG_H */

@@ -4,12 +4,12 @@
  *		User ids inside texts, mapped from the source's to the target's.
  *
  * The other direction, which verification rests on, is SQL functions only; see
- * mapback.c.
+ * map_back.c.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef FTM_MAPBACK_H
-#define FTM_MAPBACK_H
+#ifndef FTM_MAP_BACK_H
+#define FTM_MAP_BACK_H
 
 #include "ids/user_map.h"
 
@@ -20,4 +20,4 @@
  */
 extern char *ftm_mapback_expected_text(const UserMap *map, const char *value);
 
-#endif							/* FTM_MAPBACK_H */
+#endif							/* FTM_MAP_BACK_H */

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef FTM_USERMAP_H
-#define FTM_USERMAP_H
+#ifndef FTM_USER_MAP_H
+#define FTM_USER_MAP_H
 
 #include "fmgr.h"
 #include "utils/uuid.h"
@@ -63,4 +63,4 @@ extern int64 ftm_usermap_size(const UserMap *map);
  */
 extern uint64 ftm_usermap_digest(const UserMap *map);
 
-#endif							/* FTM_USERMAP_H */
+#endif							/* FTM_USER_MAP_H */

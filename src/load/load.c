@@ -3,9 +3,9 @@
  * load.c
  *		One table load: all rows of one table, in one transaction.
  *
- *		source (libpq) -> rewriter -> rows.c -> new storage -> indexes
+ *		source (libpq) -> rewriter -> row_writer.c -> new storage -> indexes
  *
- * Where rows.c cannot, CopyFrom() takes the rows.
+ * Where row_writer.c cannot, CopyFrom() takes the rows.
  *
  * What constrains this file:
  *
@@ -78,7 +78,7 @@
 
 /*
  * The stream between libpq and the table.  Bytes go straight from libpq's
- * message to rows.c or to COPY's buffer; only a unit that is cut between
+ * message to row_writer.c or to COPY's buffer; only a unit that is cut between
  * messages is put together in "partial".
  */
 typedef struct CopyStream

@@ -8,8 +8,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef FTM_ROWS_H
-#define FTM_ROWS_H
+#ifndef FTM_ROW_WRITER_H
+#define FTM_ROW_WRITER_H
 
 #include "utils/relcache.h"
 
@@ -46,4 +46,4 @@ extern void ftm_rows_write(RowWriter *writer, char *data, size_t length);
  */
 extern uint64 ftm_rows_end(RowWriter *writer);
 
-#endif							/* FTM_ROWS_H */
+#endif							/* FTM_ROW_WRITER_H */

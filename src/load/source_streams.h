@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef FTM_STREAMS_H
-#define FTM_STREAMS_H
+#ifndef FTM_SOURCE_STREAMS_H
+#define FTM_SOURCE_STREAMS_H
 
 #include "load/load.h"
 #include "remote/source.h"
@@ -28,4 +28,4 @@ extern CopyOrigin *ftm_streams_create(const TableTask *task,
 									  SourceConnection *const *sources,
 									  int count, int64 blocks);
 
-#endif							/* FTM_STREAMS_H */
+#endif							/* FTM_SOURCE_STREAMS_H */

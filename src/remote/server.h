@@ -10,8 +10,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef FTM_OPTIONS_H
-#define FTM_OPTIONS_H
+#ifndef FTM_SERVER_H
+#define FTM_SERVER_H
 
 /* Connection parameters of one source, ready for PQconnectStartParams(). */
 typedef struct SourceServer
@@ -64,4 +64,4 @@ typedef struct AuthServer
  */
 extern AuthServer *ftm_options_auth_server(const char *name, bool missing_ok);
 
-#endif							/* FTM_OPTIONS_H */
+#endif							/* FTM_SERVER_H */

@@ -8,8 +8,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef FTM_RECORD_H
-#define FTM_RECORD_H
+#ifndef FTM_RECORDED_ANSWERS_H
+#define FTM_RECORDED_ANSWERS_H
 
 #include "lib/stringinfo.h"
 
@@ -45,4 +45,4 @@ extern void ftm_record_put_json(StringInfo text, const SourceRecord *record);
  */
 extern SourceRecord *ftm_record_from_json(const char *text);
 
-#endif							/* FTM_RECORD_H */
+#endif							/* FTM_RECORDED_ANSWERS_H */

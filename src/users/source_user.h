@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef FTM_SUPAUSER_H
-#define FTM_SUPAUSER_H
+#ifndef FTM_SOURCE_USER_H
+#define FTM_SOURCE_USER_H
 
 #include "nodes/pg_list.h"
 
@@ -78,4 +78,4 @@ extern SourceUserKey *ftm_supauser_list(SourceConnection *source, int *n);
  */
 extern List *ftm_supauser_read(SourceConnection *source, const List *keys);
 
-#endif							/* FTM_SUPAUSER_H */
+#endif							/* FTM_SOURCE_USER_H */

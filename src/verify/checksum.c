@@ -5,7 +5,7 @@
  *		equal on source and target.
  *
  * The source computes over its own rows in plain SQL; the target computes the
- * same over the stored rows with user ids mapped back by mapback.c.
+ * same over the stored rows with user ids mapped back by map_back.c.
  *
  * - A row's hash is the server's hash_record_extended().  That one alone is
  *   linear in its columns, so that a sum over rows would not see two values

@@ -118,7 +118,7 @@ static void put_difference(Diff *diff, const RowEntry *source,
 /*
  * ftm_diff(table_name regclass, source name, max_rows bigint)
  *
- * See README for its result.  max_rows: number of differing rows, not of rows
+ * See docs/functions.md for its result.  max_rows: number of differing rows, not of rows
  * in the result; NULL: all of them.
  */
 Datum

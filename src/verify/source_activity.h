@@ -8,8 +8,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef FTM_FREEZE_H
-#define FTM_FREEZE_H
+#ifndef FTM_SOURCE_ACTIVITY_H
+#define FTM_SOURCE_ACTIVITY_H
 
 #include "plan/plan.h"
 #include "verify/verify.h"
@@ -69,4 +69,4 @@ extern VerifyResult *ftm_freeze_since_run(const char *source_name,
 										  const MigrationPlan *plan,
 										  const List *verdicts);
 
-#endif							/* FTM_FREEZE_H */
+#endif							/* FTM_SOURCE_ACTIVITY_H */

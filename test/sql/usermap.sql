@@ -1,5 +1,5 @@
 -- The user map applied backwards, as ftm_verify() does it.  Expected values are
--- what mapback.c promises, worked out by hand: the map below pairs ids that are
+-- what map_back.c promises, worked out by hand: the map below pairs ids that are
 -- recognised at a glance.
 CREATE EXTENSION ftmigrate;
 INSERT INTO ftm_user_map (source_user_id, target_user_id) VALUES

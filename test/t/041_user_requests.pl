@@ -1,7 +1,7 @@
 
 # What is sent for each kind of user, request by request, compared with
 # test/fixtures/user_requests.json.  That file follows from Stack Auth's API
-# and the rules in README.md, "Users"; it is not what the program happened to
+# and the rules in docs/users.md; it is not what the program happened to
 # send.
 
 use strict;

@@ -8,7 +8,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../../src/remote/answer_form.h"
+#include "remote/answer_form.h"
 
 #include <stdio.h>
 #include <stdlib.h>

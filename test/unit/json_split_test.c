@@ -9,7 +9,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../../src/files/json_split.h"
+#include "files/json_split.h"
 
 #include <stdio.h>
 #include <stdlib.h>

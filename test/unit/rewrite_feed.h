@@ -9,7 +9,7 @@
 #ifndef REWRITE_FEED_H
 #define REWRITE_FEED_H
 
-#include "../../src/ids/rewrite.h"
+#include "ids/rewrite.h"
 
 #define MAX_TEST_COLUMNS 16
 
